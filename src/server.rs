@@ -265,7 +265,8 @@ where
         move || {
             let refused = tokens.refusals().counts();
             let tls = certificates.as_ref().map(|certificates| certificates.view());
-            prometheus::text(ingest.view(now_ms()), gauges(), notify.deliveries(), refused, tls)
+            let keys_read_s = tokens.provider().map(|provider| provider.keys_read_s());
+            prometheus::text(ingest.view(now_ms()), gauges(), notify.deliveries(), refused, tls, keys_read_s)
         }
     };
     let (pinged, down) = (store.clone(), tasks.down());

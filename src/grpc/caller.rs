@@ -6,16 +6,12 @@ use tonic::{Request, Status};
 
 use super::status;
 use crate::{
-    domain::{BY_OIDC, BY_TOKEN, Need, Principal, Violation, is_proven},
+    domain::{Need, Principal},
     service::operate::RequestMeta,
 };
 
 /// The actor of a call that declares none.
 const UNKNOWN: &str = "operator:unknown";
-/// Maximum bytes of an actor or a request id.
-const NAME_MAX_BYTES: usize = 128;
-/// Maximum bytes of a reason.
-const REASON_MAX_BYTES: usize = 1024;
 
 /// Whoever makes a call. Absent: nobody looked at its token, so it may change nothing.
 #[derive(Debug)]
@@ -41,30 +37,18 @@ impl Caller {
     pub(super) fn mutation(&self, wire: Option<v1::Mutation>) -> Result<RequestMeta, Status> {
         let principal = self.0.as_ref().ok_or_else(unauthenticated)?;
         let v1::Mutation { actor, reason, expected_revision, request_id, dry_run } = wire.unwrap_or_default();
-        let texts = [
-            ("actor", &actor, NAME_MAX_BYTES),
-            ("reason", &reason, REASON_MAX_BYTES),
-            ("request_id", &request_id, NAME_MAX_BYTES),
-        ];
-        for (field, text, max_bytes) in texts {
-            if text.len() > max_bytes || text.chars().any(char::is_control) {
-                let message = format!("give at most {max_bytes} bytes without control characters");
-                return Err(status::invalid(Violation::new(field, message)));
-            }
-        }
+        let expected_revision = Some(expected_revision).filter(|revision| *revision > 0);
+        let identity = principal.identity();
+        let asked = RequestMeta { actor, identity, reason, expected_revision, request_id, dry_run };
+        asked.check_texts().map_err(status::invalid)?;
         let actor = match principal.actor() {
             Some(actor) => actor,
-            None if is_proven(&actor.trim().to_ascii_lowercase()) => {
-                let message = format!(
-                    "must not begin with {BY_TOKEN} or {BY_OIDC}, which stand for a name that was proven"
-                );
-                return Err(status::invalid(Violation::new("actor", message)));
+            None => {
+                asked.check_unproven().map_err(status::invalid)?;
+                if asked.actor.is_empty() { UNKNOWN.to_owned() } else { asked.actor.clone() }
             }
-            None if actor.is_empty() => UNKNOWN.to_owned(),
-            None => actor,
         };
-        let expected_revision = Some(expected_revision).filter(|revision| *revision > 0);
-        Ok(RequestMeta { actor, reason, expected_revision, request_id, dry_run })
+        Ok(RequestMeta { actor, ..asked })
     }
 
     /// The caller itself.

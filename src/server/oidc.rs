@@ -11,6 +11,7 @@ use crate::{
     https::{HttpsClient, HttpsError, USER_AGENT, client, why},
     oidc::{KeySource, Keys, Settings},
     service::{Provider, Tokens},
+    telemetry::now_ms,
 };
 
 /// Interval between looks at a file.
@@ -98,8 +99,9 @@ impl KeyReader {
         match parsed {
             None => {}
             Some(Ok(keys)) => {
-                tracing::info!(issuer, keys = %source, "uses the identity provider's keys");
-                self.tokens.use_keys(keys);
+                if self.tokens.use_keys(keys) {
+                    tracing::info!(issuer, keys = %source, "uses the identity provider's keys");
+                }
                 self.wrong = None;
             }
             Some(Err(error)) => {
@@ -108,6 +110,9 @@ impl KeyReader {
                 }
                 self.wrong = Some(error);
             }
+        }
+        if self.wrong.is_none() {
+            self.provider.keys_read(now_ms());
         }
         self.wrong.is_none()
     }

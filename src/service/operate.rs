@@ -260,6 +260,7 @@ impl Operate {
             now_ms: now_ms(),
             steady_ms: self.registry.steady_ms(),
             actor: &mutation.actor,
+            identity: &mutation.identity,
             reason: &mutation.reason,
             fleet: &fleet,
         };

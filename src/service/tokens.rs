@@ -5,6 +5,7 @@
 //! while it does not run. One that starts with tokens needs one for every call, and never becomes open again: the last
 //! admin's token that does not expire can be neither revoked nor limited.
 
+mod askers;
 mod change;
 mod error;
 mod known;
@@ -25,9 +26,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::{once::Once, whole::UnderWay};
 use crate::{
-    domain::{
-        BY_OIDC, BY_TOKEN, Credential, Gate, Key, PendingRequest, Principal, Refusal, Role, Unmet, Vouched,
-    },
+    domain::{Credential, Key, Principal, Role, Vouched},
     oidc,
     store::{Error as StoreError, Store, TokenEvent, TokenRecord},
 };
@@ -158,26 +157,6 @@ impl Tokens {
         let named = known.get(&credential.token);
         let is_there = named.is_some_and(|it| it.record.is_valid(now_ms));
         if is_there { Standing::Rotated } else { Standing::Ended }
-    }
-
-    /// Refuses what somebody asked for whose token has ended since, also if another one has its name now. What somebody
-    /// with a login asked for stands for as long as the provider is believed: nobody tells when a person has left it.
-    pub fn check_asker(&self, asked: &PendingRequest, key: &str, now_ms: u64) -> Result<(), Refusal> {
-        if asked.by.starts_with(BY_OIDC) && self.provider.is_some() {
-            return Ok(());
-        }
-        let known = self.known.load();
-        let record =
-            asked.by.strip_prefix(BY_TOKEN).and_then(|name| known.get(name)).map(|token| &token.record);
-        let is_valid =
-            record.is_some_and(|record| record.created_ms <= asked.at_ms && record.is_valid(now_ms));
-        if is_valid {
-            return Ok(());
-        }
-        let message = format!("{} was revoked or has expired since it asked for this", asked.by);
-        let action =
-            format!("let somebody else ask; cutover withdraw {key} {} removes this one", asked.revision);
-        Err(Unmet::of_change(Gate::SecondPerson, message, action).into())
     }
 
     /// The calls that were refused.

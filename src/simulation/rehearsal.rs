@@ -6,8 +6,8 @@ use imbl::OrdMap;
 
 use super::{Demand, Fault, SimulatedFleet, TICK_MS};
 use crate::domain::{
-    Applied, Breach, Change, Context, Cover, Gate, Key, Ledgers, Migration, NewPass, PassCounts, PassKind,
-    Policy, Refusal, change,
+    Applied, Breach, Change, Context, Cover, Gate, Identity, Key, Ledgers, Migration, NewPass, PassCounts,
+    PassKind, Policy, Refusal, change,
     guard::{GuardConfig, Verdict},
     plan::{self, Brought, Missing, Next, Observed, Plan, PlanMove, PlanState},
 };
@@ -132,8 +132,15 @@ impl Play {
             confirm: String::new(),
         };
         let fleet = crate::domain::Fleet::default();
-        let context =
-            Context { revision: 1, now_ms: 0, steady_ms: 0, actor: "plan", reason: "", fleet: &fleet };
+        let context = Context {
+            revision: 1,
+            now_ms: 0,
+            steady_ms: 0,
+            actor: "plan",
+            identity: &Identity::Unproven,
+            reason: "",
+            fleet: &fleet,
+        };
         let applied = crate::domain::apply(None, &key, &create, &context)?;
         let Some(document) = applied.document else { return Err(Refusal::NotFound(key)) };
         let migration = Migration::new(1, document, OrdMap::new());
@@ -256,6 +263,7 @@ impl Play {
             now_ms,
             steady_ms: now_ms,
             actor: "plan",
+            identity: &Identity::Unproven,
             reason: "a rehearsal",
             fleet: &fleet,
         };

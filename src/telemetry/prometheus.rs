@@ -27,9 +27,17 @@ pub fn text(
     deliveries: Vec<Deliveries>,
     refused_calls: Vec<(&'static str, u64)>,
     tls: Option<TlsView>,
+    oidc_keys_read_s: Option<u64>,
 ) -> String {
     let mut registry = Registry::with_prefix("cutover");
-    registry.register_collector(Box::new(Scrape { view, gauges, deliveries, refused_calls, tls }));
+    registry.register_collector(Box::new(Scrape {
+        view,
+        gauges,
+        deliveries,
+        refused_calls,
+        tls,
+        oidc_keys_read_s,
+    }));
     let mut text = String::new();
     match encode(&mut text, &registry) {
         Ok(()) => text,
@@ -54,6 +62,7 @@ struct Scrape {
     deliveries: Vec<Deliveries>,
     refused_calls: Vec<(&'static str, u64)>,
     tls: Option<TlsView>,
+    oidc_keys_read_s: Option<u64>,
 }
 
 impl Collector for Scrape {
@@ -88,6 +97,12 @@ impl Collector for Scrape {
         let mut family = encoder.encode_descriptor("refused_calls", help, None, MetricType::Counter)?;
         for (reason, count) in &self.refused_calls {
             ConstCounter::new(*count).encode(family.encode_family(&[("reason", *reason)])?)?;
+        }
+        if let Some(read_s) = self.oidc_keys_read_s {
+            let help = "When the identity provider's keys were last read, in seconds since 1970; 0: not yet";
+            let name = "oidc_keys_read_timestamp_seconds";
+            let read = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(read_s).encode(read)?;
         }
         self.tls.as_ref().map_or(Ok(()), |tls| certificate(tls, &mut encoder))
     }

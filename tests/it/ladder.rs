@@ -10,8 +10,8 @@ mod repair;
 mod restored;
 
 use cutover::domain::{
-    Applied, Ask, Change, Confirmation, Context, Cover, Differences, Fleet, Gate, Key, Ledgers, Member,
-    Migration, NewPass, PassCounts, PassKind, Refusal, Shares, Tenant, apply,
+    Applied, Ask, Change, Confirmation, Context, Cover, Differences, Fleet, Gate, Identity, Key, Ledgers,
+    Member, Migration, NewPass, PassCounts, PassKind, Refusal, Shares, Tenant, apply,
 };
 use cutover_core::routing::{PPM, Rung, coexist};
 use proptest::prelude::*;
@@ -94,6 +94,7 @@ impl World {
             now_ms: 1,
             steady_ms: 1,
             actor: "operator:ada",
+            identity: &Identity::Unproven,
             reason: "why",
             fleet: &fleet,
         };
@@ -111,6 +112,7 @@ impl World {
             now_ms: revision,
             steady_ms: revision,
             actor: "operator:ada",
+            identity: &Identity::Unproven,
             reason: "why",
             fleet: &fleet,
         };
@@ -296,8 +298,15 @@ fn every_unmet_condition_is_named_at_once() {
     world.happen(&Happening::Ramp([None, Some(PPM), None, None]));
     world.members[1].lost = true;
     let fleet = Fleet::new(world.members.clone());
-    let context =
-        Context { revision: 3, now_ms: 3, steady_ms: 3, actor: "operator:ada", reason: "", fleet: &fleet };
+    let context = Context {
+        revision: 3,
+        now_ms: 3,
+        steady_ms: 3,
+        actor: "operator:ada",
+        identity: &Identity::Unproven,
+        reason: "",
+        fleet: &fleet,
+    };
     let shares = Shares { target_first_ppm: Some(PPM / 2), ..Shares::default() };
     let change = Change::SetRollout { shares, ask: Ask::default() };
     let refused = apply(Some(&world.migration), &world.key, &change, &context).unwrap_err();

@@ -243,7 +243,7 @@ fn plans_and_passes_are_gauges_in_both_formats() {
         Gauges { migration: "users".to_owned(), tripped: true, ..Default::default() },
     ];
     let (ingest, now_ms) = (Ingest::default(), 1_764_201_600_000);
-    let text = prometheus::text(ingest.view(now_ms), gauges.clone(), Vec::new(), Vec::new(), None);
+    let text = prometheus::text(ingest.view(now_ms), gauges.clone(), Vec::new(), Vec::new(), None, None);
     for line in [
         r#"cutover_lost_instances{migration="orders"} 2"#,
         r#"cutover_acknowledgement_lag_seconds{migration="orders"} 90"#,

@@ -8,7 +8,10 @@ pub mod server;
 use std::collections::BTreeMap;
 
 use cutover::{
-    domain::{self, Ask, Change, Context, Document, Event, Fleet, Key, Migration, Policy, Tenant, TenantRow},
+    domain::{
+        self, Ask, Change, Context, Document, Event, Fleet, Identity, Key, Migration, Policy, Tenant,
+        TenantRow,
+    },
     store::{Commit, Store},
 };
 use cutover_core::routing::Rung;
@@ -50,6 +53,7 @@ pub fn commit(migration: Option<&Migration>, key: &Key, change: &Change, revisio
         now_ms: 1_700_000_000_000_u64.saturating_add(revision),
         steady_ms: 1_700_000_000_000_u64.saturating_add(revision),
         actor: "operator:ada",
+        identity: &Identity::Unproven,
         reason: "a test",
         fleet: &fleet,
     };

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Key, Violation};
+use crate::{Identity, Key, Violation};
 
 /// What an actor begins with whose name a token has proven. No request can claim it for itself.
 pub const BY_TOKEN: &str = "token:";
@@ -139,6 +139,8 @@ pub struct Vouched {
     pub until_ms: u64,
     /// By the signature of this key.
     pub key: String,
+    /// For this account: its issuer, and what the issuer calls it for good. `None`: the login does not say.
+    pub account: Option<String>,
 }
 
 /// The token by which a process registered.
@@ -182,6 +184,11 @@ impl Principal {
         })))
     }
 
+    /// The roles. None at a controller without tokens, where they are not needed.
+    pub fn roles(&self) -> impl Iterator<Item = Role> {
+        self.0.iter().flat_map(|holder| holder.roles.iter().copied())
+    }
+
     /// The name of the token or the person. `None`: nobody was authenticated.
     pub fn name(&self) -> Option<&str> {
         self.0.as_deref().map(|holder| holder.name.as_str())
@@ -192,6 +199,15 @@ impl Principal {
         let holder = self.0.as_deref()?;
         let kind = if holder.vouched.is_some() { BY_OIDC } else { BY_TOKEN };
         Some(format!("{kind}{}", holder.name))
+    }
+
+    /// What proves the actor's name.
+    pub fn identity(&self) -> Identity {
+        let Some(holder) = self.0.as_deref() else { return Identity::Unproven };
+        match &holder.vouched {
+            None => Identity::Token(holder.hash.clone()),
+            Some(vouched) => vouched.account.clone().map_or(Identity::Unproven, Identity::Account),
+        }
     }
 
     /// How an identity provider vouches for this person. `None`: it does not.
@@ -322,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_person_takes_no_part_in_routing_and_is_told_apart_from_a_token() {
-        let vouched = Vouched { until_ms: 1, key: String::new() };
+        let vouched = Vouched { until_ms: 1, key: String::new(), account: None };
         let ada = Principal::person("ada@example.com", [Role::Admin], vouched, "");
         assert!(ada.may(Need::Operate) && ada.may(Need::Administer) && !ada.may(Need::Route));
         assert!(ada.refusal("Watch", Need::Route).contains("token create"));

@@ -3,7 +3,7 @@
 use cutover_core::routing::Rung;
 use serde::{Deserialize, Serialize};
 
-use super::{Gate, GuardEdit, GuardSettings, Key, Policy, Shares, Tenant, Unmet, plan::Plan};
+use super::{Gate, GuardEdit, GuardSettings, Identity, Key, Need, Policy, Shares, Tenant, Unmet, plan::Plan};
 
 /// How long a request waits, by the steady clock.
 pub const REQUEST_VALID_MS: u64 = 24 * 3600 * 1000;
@@ -15,6 +15,9 @@ pub struct PendingRequest {
     pub revision: u64,
     /// Who asked.
     pub by: String,
+    /// What proved that.
+    #[serde(default, skip_serializing_if = "Identity::is_unproven")]
+    pub identity: Identity,
     /// Why.
     pub reason: String,
     /// When: Unix time, for people.
@@ -36,6 +39,15 @@ impl PendingRequest {
     /// Whether it can still be approved.
     pub fn is_valid(&self, steady_ms: u64) -> bool {
         steady_ms.saturating_sub(self.steady_ms) < REQUEST_VALID_MS
+    }
+
+    /// What whoever asked needs for that.
+    pub fn needs(&self) -> &'static [Need] {
+        match &self.change {
+            Reserved::Rollout { .. } | Reserved::Pins { .. } => &[Need::Operate, Need::Approve],
+            Reserved::Finish { overrides, .. } if !overrides.is_empty() => &[Need::Operate, Need::Approve],
+            _ => &[Need::Operate],
+        }
     }
 
     /// What it waits for.

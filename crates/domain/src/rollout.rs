@@ -43,6 +43,18 @@ impl Shares {
         ];
         named.into_iter().find(|(_, ppm)| ppm.is_some_and(|ppm| bucket < ppm)).map(|(rung, _)| rung)
     }
+
+    /// Those that the request names, for people: `dual 40 %, mirrored 10 %`.
+    pub(super) fn list(&self) -> String {
+        let all = [
+            (Rung::Dual, self.dual_ppm),
+            (Rung::Mirrored, self.mirrored_ppm),
+            (Rung::TargetFirst, self.target_first_ppm),
+            (Rung::TargetOnly, self.target_only_ppm),
+        ];
+        let named = all.into_iter().filter_map(|(rung, ppm)| Some(format!("{rung} {} %", percent(ppm?))));
+        named.collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl Rollout {

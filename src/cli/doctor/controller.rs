@@ -96,16 +96,23 @@ fn clock(theirs_ms: u64, ours_ms: u64, took_ms: u64, report: &mut Report) {
 }
 
 async fn credentials(global: &Global, controller: &v1::Controller, report: &mut Report) {
-    if controller.token.is_empty() {
+    if controller.caller.is_empty() {
         return report.ok("it needs no token: whoever reaches it may do everything");
     }
     let roles = token::role_names(&controller.roles).join(", ");
-    let mine = format!("this token, {} ({roles}),", controller.token);
-    match controller.token_expires_ms {
-        0 => report.ok(format!("{mine} does not expire")),
-        ends_ms => {
-            let action = format!("cutover token rotate {} --expires 90d", controller.token);
+    match (controller.caller.strip_prefix("token:"), controller.caller_ends_ms) {
+        (Some(name), 0) => report.ok(format!("this token, {name} ({roles}), does not expire")),
+        (Some(name), ends_ms) => {
+            let (mine, action) = (
+                format!("this token, {name} ({roles}),"),
+                format!("cutover token rotate {name} --expires 90d"),
+            );
             report.ends(&mine, ends_ms, controller.at_ms, &action);
+        }
+        // A login lasts minutes or hours, so its end is no news.
+        (None, ends_ms) => {
+            let (login, left) = (&controller.caller, span(ends_ms.saturating_sub(controller.at_ms)));
+            report.ok(format!("this login, {login} ({roles}), ends in {left}"));
         }
     }
     if controller.roles.contains(&v1::Role::Admin.into()) {
@@ -124,7 +131,7 @@ async fn others(global: &Global, controller: &v1::Controller, report: &mut Repor
         Err(error) => return report.fail_with(&error),
     };
     let ending = |token: &&v1::Token| {
-        token.name != controller.token
+        controller.caller.strip_prefix("token:") != Some(token.name.as_str())
             && token.expires_ms > 0
             && token.expires_ms < at_ms.saturating_add(SOON_MS)
     };

@@ -16,7 +16,7 @@ use super::{
     live::{Ending, Live, Registering},
 };
 use crate::{
-    domain::{Change, Context, Document, Fleet, Key, Policy, apply},
+    domain::{Change, Context, Document, Fleet, Identity, Key, Policy, apply},
     service::registry::Fences,
     store::InstanceRecord,
 };
@@ -158,8 +158,15 @@ fn document(fence_after_ms: u32) -> Document {
     let [source, target] = ["a", "b"].map(str::to_owned);
     let change = Change::Create { salt, source, target, description, policy, confirm };
     let fleet = Fleet::default();
-    let context =
-        Context { revision: 3, now_ms: 1, steady_ms: 1, actor: "operator:ada", reason: "", fleet: &fleet };
+    let context = Context {
+        revision: 3,
+        now_ms: 1,
+        steady_ms: 1,
+        actor: "operator:ada",
+        identity: &Identity::Unproven,
+        reason: "",
+        fleet: &fleet,
+    };
     apply(None, &key, &change, &context).expect("legal").document.expect("a migration")
 }
 

@@ -1,5 +1,7 @@
 //! People whom an identity provider vouches for, at a running controller.
 
+mod people;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use aws_lc_rs::{rand::SystemRandom, signature::Ed25519KeyPair};
@@ -37,13 +39,22 @@ impl Signer {
         let claims = json!({ "iss": "https://login.test", "aud": "cutover", "exp": exp, "email": name, "groups": [group] });
         encode(&Header::new(Algorithm::EdDSA), &claims, &self.0).unwrap()
     }
+
+    /// A token of an account, whatever its address is.
+    fn login(&self, sub: &str, name: &str, group: &str) -> String {
+        let exp = now_ms() / 1000 + 600;
+        let claims = json!({
+            "iss": "https://login.test", "sub": sub, "aud": "cutover", "exp": exp, "email": name, "groups": [group],
+        });
+        encode(&Header::new(Algorithm::EdDSA), &claims, &self.0).unwrap()
+    }
 }
 
 /// A configuration that believes the provider whose keys are there.
 fn believing(dir: &TempDir, keys: &str) -> Serve {
     let file = format!(
         "[oidc]\nissuer = \"https://login.test\"\naudience = \"cutover\"\nkeys = {keys:?}\n[oidc.roles]\noperator = \
-         [\"platform\"]\nviewer = [\"everybody\"]\n"
+         [\"platform\"]\napprover = [\"platform\"]\nviewer = [\"everybody\"]\n"
     );
     let path = dir.path().join("serve.toml");
     std::fs::write(&path, file).unwrap();

@@ -1,8 +1,8 @@
 //! The way out after a rollback: only once everybody has quiesced at source-only, and then for good.
 
 use cutover::domain::{
-    Ask, Change, Confirmation, Context, Deletion, Fleet, Gate, Member, PassKind, Refusal, Shares, State,
-    apply,
+    Ask, Change, Confirmation, Context, Deletion, Fleet, Gate, Identity, Member, PassKind, Refusal, Shares,
+    State, apply,
 };
 use cutover_core::routing::{PPM, Rung};
 
@@ -13,7 +13,8 @@ impl World {
         let fleet = Fleet::new(self.members.clone());
         let revision = self.revision + 1;
         let (now_ms, steady_ms, actor) = (revision, revision, "operator:ada");
-        let context = Context { revision, now_ms, steady_ms, actor, reason, fleet: &fleet };
+        let identity = &Identity::Unproven;
+        let context = Context { revision, now_ms, steady_ms, actor, identity, reason, fleet: &fleet };
         apply(Some(&self.migration), &self.key, change, &context).err()
     }
 

@@ -1,7 +1,7 @@
 //! What a spec may ask for, the controller accepts.
 
 use cutover::{
-    domain::{Change, Context, Cover, Fleet, Migration, NewPass, PassKind, apply},
+    domain::{Change, Context, Cover, Fleet, Identity, Migration, NewPass, PassKind, apply},
     jobs::Plan,
 };
 use cutover_store::spec::{Limits, Spec};
@@ -34,8 +34,15 @@ fn a_pass_may_have_as_many_segments_as_its_spec_allows() {
             source_wins: false,
         };
         let fleet = Fleet::default();
-        let context =
-            Context { revision: 2, now_ms: 1, steady_ms: 1, actor: "plan", reason: "", fleet: &fleet };
+        let context = Context {
+            revision: 2,
+            now_ms: 1,
+            steady_ms: 1,
+            actor: "plan",
+            identity: &Identity::Unproven,
+            reason: "",
+            fleet: &fleet,
+        };
         apply(Some(&migration), &key(KEY), &Change::BeginJob(pass), &context)
     };
     let mut largest = 0;

@@ -2,7 +2,7 @@
 //! data, and takes no step twice.
 
 use cutover::domain::{
-    Applied, Ask, Breach, Change, Context, Fleet, Key, Migration, Shares, State, apply,
+    Applied, Ask, Breach, Change, Context, Fleet, Identity, Key, Migration, Shares, State, apply,
     guard::{Action, Cause, Guard, GuardEvidence, GuardKind, Operation, Scope, Verdict},
     plan::{
         Missing, Next, Observed, Part, Plan, PlanMove, PlanState, PlanStatus, Proof, Rules, Step, Taken,
@@ -72,8 +72,15 @@ impl World {
     fn new() -> Self {
         let key = key("orders");
         let fleet = Fleet::default();
-        let context =
-            Context { revision: 1, now_ms: 1, steady_ms: 1, actor: "plan", reason: "why", fleet: &fleet };
+        let context = Context {
+            revision: 1,
+            now_ms: 1,
+            steady_ms: 1,
+            actor: "plan",
+            identity: &Identity::Unproven,
+            reason: "why",
+            fleet: &fleet,
+        };
         let document = apply(None, &key, &create(), &context).unwrap().document.unwrap();
         Self { key, migration: Migration::new(1, document, imbl::OrdMap::new()) }
     }
@@ -86,6 +93,7 @@ impl World {
             now_ms: revision,
             steady_ms: revision,
             actor: "plan",
+            identity: &Identity::Unproven,
             reason: "why",
             fleet: &fleet,
         };
@@ -203,6 +211,7 @@ proptest! {
             status: PlanStatus::Running,
             applied_at_ms: 0,
             applied_by: String::new(),
+            applied_identity: Identity::Unproven,
             taken: vec![at; taken],
             approved,
         };

@@ -40,7 +40,7 @@ pub(super) fn create(
         return Err(Refusal::Invalid(violations));
     }
     if policy.two_persons {
-        check_proven(context.actor, key)?;
+        check_proven(context, key)?;
     }
     let [source, target, description] = texts.map(Clone::clone);
     let document = Document {

@@ -17,13 +17,7 @@ impl Draft {
             return Ok(());
         }
         let instead = if before.is_some() { ", in place of the one before" } else { "" };
-        let state = PlanState::begun(
-            plan.clone(),
-            plan.in_place(&self.migration),
-            context.actor,
-            context.revision,
-            context.now_ms,
-        );
+        let state = PlanState::begun(plan.clone(), plan.in_place(&self.migration), context);
         let in_place = match state.taken.len() {
             0 => String::new(),
             taken => format!("; {taken} of them are in place already"),

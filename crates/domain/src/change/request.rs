@@ -3,8 +3,8 @@
 use cutover_core::routing::Rung;
 
 use crate::{
-    Attribution, Breach, Conditions, Cover, Document, Fleet, Gate, GuardEdit, Key, Ledgers, PassCounts,
-    PassKind, Policy, Shares, Tenant, TenantRow, Unmet, Violation,
+    Attribution, Breach, Conditions, Cover, Document, Fleet, Gate, GuardEdit, Identity, Key, Ledgers,
+    PassCounts, PassKind, Policy, Shares, Tenant, TenantRow, Unmet, Violation,
     finding::Finding,
     guard::Action,
     plan::{Plan, PlanMove},
@@ -224,6 +224,8 @@ pub struct Context<'a> {
     pub steady_ms: u64,
     /// Who asks.
     pub actor: &'a str,
+    /// What proves that.
+    pub identity: &'a Identity,
     /// Why; empty if no reason was given.
     pub reason: &'a str,
     /// The current instances.

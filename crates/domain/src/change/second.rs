@@ -6,7 +6,7 @@ mod reserved;
 
 use super::{Applied, Change, Context, Refusal, apply_now};
 use crate::{
-    Document, Gate, Key, Migration, PendingRequest, Unmet, is_proven,
+    BY_OIDC, Document, Gate, Identity, Key, Migration, PendingRequest, Unmet, is_proven, is_same_person,
     pending::{Basis, Reserved},
 };
 
@@ -46,24 +46,25 @@ fn ask(
     context: &Context<'_>,
 ) -> Result<Applied, Refusal> {
     let mut document = (*migration.document).clone();
-    check_proven(context.actor, &document.key)?;
+    check_proven(context, &document.key)?;
     // Whatever is wrong with it is said to who asks, not to who approves.
     let Applied { mut summary, asked_lines, .. } = apply_now(migration, change, context)?;
     if summary.is_empty() {
         return Ok(Applied::at_once(Some(document), summary));
     }
     document.requests.retain(|request| request.is_open(&migration.document, context.steady_ms));
-    let is_same = |request: &&PendingRequest| request.change == reserved && request.by == context.actor;
+    let is_same = |request: &&PendingRequest| request.change == reserved && request.is_by(context);
     if let Some(earlier) = document.requests.iter().find(is_same) {
         let waiting = vec![earlier.unmet(&document.key)];
         return Ok(Applied { waiting, ..Applied::at_once(Some((*migration.document).clone()), Vec::new()) });
     }
-    document.check_room(context.actor)?;
+    document.check_room(context)?;
     summary.truncate(asked_lines + STEPS_MAX);
     summary.extend(reserved.details());
     let request = PendingRequest {
         revision: context.revision,
         by: context.actor.to_owned(),
+        identity: context.identity.clone(),
         reason: context.reason.to_owned(),
         at_ms: context.now_ms,
         steady_ms: context.steady_ms,
@@ -91,14 +92,15 @@ fn approve(
     let Some(request) = found.filter(|request| request.is_valid(context.steady_ms)) else {
         return Err(no_request(key, revision));
     };
-    check_proven(context.actor, key)?;
-    check_other(&request.by, context.actor, "asked for it")?;
+    check_proven(context, key)?;
+    check_other((&request.by, &request.identity), context, "asked for it")?;
     if let Some(change) = request.outlived(document) {
         return Err(ask_again(request, key, &format!("{change} since this was asked for")));
     }
     let mut without = migration.clone();
     without.document = document.without_request(revision).into();
-    let by = Context { actor: &request.by, reason: &request.reason, ..*context };
+    let PendingRequest { by, identity, reason, .. } = request;
+    let by = Context { actor: by, identity, reason, ..*context };
     let change = request.change.change(calls);
     // What it was made to pass may have come since.
     without.document.check_persons(&without, &change, &by)?;
@@ -137,8 +139,9 @@ impl Document {
         document
     }
 
-    fn check_room(&self, actor: &str) -> Result<(), Refusal> {
-        let own = self.requests.iter().filter(|request| request.by == actor).count();
+    fn check_room(&self, context: &Context<'_>) -> Result<(), Refusal> {
+        let actor = context.actor;
+        let own = self.requests.iter().filter(|request| request.is_by(context)).count();
         let message = match self.requests.len() {
             _ if own >= OWN_MAX => {
                 format!("{actor} has {own} requests that wait for a second person already")
@@ -166,21 +169,47 @@ fn ask_again(request: &PendingRequest, key: &Key, message: &str) -> Refusal {
     Unmet::of_change(Gate::SecondPerson, message, action).into()
 }
 
-/// The rule is about names, so somebody has to have proven them.
-pub(super) fn check_proven(actor: &str, key: &Key) -> Result<(), Refusal> {
-    if is_proven(actor) {
-        return Ok(());
+impl PendingRequest {
+    fn is_by(&self, context: &Context<'_>) -> bool {
+        is_same_person((&self.by, &self.identity), (context.actor, context.identity))
     }
-    let message = "the two-person rule needs names that are proven, and this controller has no tokens";
-    let action = format!("make tokens (docs/guides/security.md), then repeat it for {key}");
+}
+
+/// The rule is about people, so somebody has to have proven who they are.
+pub(super) fn check_proven(context: &Context<'_>, key: &Key) -> Result<(), Refusal> {
+    let Context { actor, identity, .. } = *context;
+    let (message, action) = match is_proven(actor) {
+        false => (
+            "the two-person rule needs names that are proven, and this controller has no tokens".to_owned(),
+            format!("make tokens (docs/guides/security.md), then repeat it for {key}"),
+        ),
+        true if is_without_account(actor, identity) => (
+            format!(
+                "the login of {actor} has no claim \"sub\", so the two-person rule can't tell whose account it is"
+            ),
+            format!(
+                "let the provider put it into its tokens (docs/guides/security.md), or use a token of Cutover for {key}"
+            ),
+        ),
+        true => return Ok(()),
+    };
     Err(Unmet::of_change(Gate::SecondPerson, message, action).into())
 }
 
-fn check_other(first: &str, actor: &str, did: &str) -> Result<(), Refusal> {
-    if first != actor {
+/// A person can choose another name, but no other account.
+fn is_without_account(actor: &str, identity: &Identity) -> bool {
+    actor.starts_with(BY_OIDC) && !matches!(identity, Identity::Account(_))
+}
+
+fn check_other(first: (&str, &Identity), context: &Context<'_>, did: &str) -> Result<(), Refusal> {
+    if !is_same_person(first, (context.actor, context.identity)) {
         return Ok(());
     }
-    let message = format!("{actor} {did}, and the two-person rule wants somebody else");
+    let also = match first.0 == context.actor {
+        true => String::new(),
+        false => format!(" as {}", first.0),
+    };
+    let message = format!("{} {did}{also}, and the two-person rule wants somebody else", context.actor);
     Err(Unmet::of_change(Gate::SecondPerson, message, "let another person with role approver do it").into())
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Plan, Step};
+use crate::{Context, Identity};
 
 /// A running plan: everything that has to survive a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +16,9 @@ pub struct PlanState {
     pub applied_at_ms: u64,
     /// Who applied it.
     pub applied_by: String,
+    /// What proved that.
+    #[serde(default, skip_serializing_if = "Identity::is_unproven")]
+    pub applied_identity: Identity,
     /// The steps taken so far, in order.
     pub taken: Vec<Taken>,
     /// Number of steps, from the first, that need no further approval.
@@ -72,10 +76,16 @@ pub enum PlanMove {
 
 impl PlanState {
     /// Starts a plan. The first steps, which are already in place, are not taken again.
-    pub fn begun(plan: Plan, in_place: usize, applied_by: &str, revision: u64, now_ms: u64) -> Self {
-        let taken = vec![Taken::at(revision, now_ms); in_place];
-        let (status, applied_by) = (PlanStatus::Running, applied_by.to_owned());
-        Self { plan, status, applied_at_ms: now_ms, applied_by, taken, approved: 0 }
+    pub fn begun(plan: Plan, in_place: usize, context: &Context<'_>) -> Self {
+        Self {
+            plan,
+            status: PlanStatus::Running,
+            applied_at_ms: context.now_ms,
+            applied_by: context.actor.to_owned(),
+            applied_identity: context.identity.clone(),
+            taken: vec![Taken::at(context.revision, context.now_ms); in_place],
+            approved: 0,
+        }
     }
 
     /// The last step that was taken.

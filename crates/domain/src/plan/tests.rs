@@ -23,6 +23,7 @@ fn taken(plan: Plan, count: usize) -> PlanState {
         status: PlanStatus::Running,
         applied_at_ms: 400,
         applied_by: "operator:ada".to_owned(),
+        applied_identity: crate::Identity::Unproven,
         taken: vec![settled; count],
         approved: 0,
     }

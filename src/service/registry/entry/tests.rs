@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{DECISION_EXPIRED, Entry};
-use crate::domain::{Change, Context, Fleet, Key, Migration, Policy, Wait, apply};
+use crate::domain::{Change, Context, Fleet, Identity, Key, Migration, Policy, Wait, apply};
 
 fn migration(revision: u64) -> Migration {
     let key = Key::parse("orders").expect("a key");
@@ -16,8 +16,15 @@ fn migration(revision: u64) -> Migration {
         confirm: String::new(),
     };
     let fleet = Fleet::default();
-    let context =
-        Context { revision, now_ms: 1, steady_ms: 1, actor: "operator:ada", reason: "", fleet: &fleet };
+    let context = Context {
+        revision,
+        now_ms: 1,
+        steady_ms: 1,
+        actor: "operator:ada",
+        identity: &Identity::Unproven,
+        reason: "",
+        fleet: &fleet,
+    };
     let document = apply(None, &key, &change, &context).expect("legal").document.expect("a migration");
     Migration::new(revision, document, imbl::OrdMap::new())
 }

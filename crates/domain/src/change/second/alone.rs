@@ -2,7 +2,7 @@
 
 use cutover_core::routing::Rung;
 
-use super::{check_other, check_proven};
+use super::{check_other, check_proven, is_without_account};
 use crate::{
     Document, Gate, Migration, Tenant, TenantRow, Unmet,
     change::{Change, Context, Refusal},
@@ -29,15 +29,15 @@ impl Document {
             && policy.two_persons
             && !self.policy.two_persons
         {
-            return check_proven(context.actor, &self.key);
+            return check_proven(context, &self.key);
         }
         if !self.policy.two_persons {
             return Ok(());
         }
         match change {
             Change::ApprovePlan { .. } | Change::SkipPlanStep { .. } => {
-                check_proven(context.actor, &self.key)?;
-                self.plan.as_ref().map_or(Ok(()), |state| self.check_applied(state, context.actor))
+                check_proven(context, &self.key)?;
+                self.plan.as_ref().map_or(Ok(()), |state| self.check_applied(state, context))
             }
             Change::SetRollout { shares, .. } => {
                 let goal = self.goal.with(shares).map_err(Refusal::Invalid)?;
@@ -59,11 +59,12 @@ impl Document {
     }
 
     /// Whoever applied a plan does not approve its steps.
-    fn check_applied(&self, state: &PlanState, actor: &str) -> Result<(), Refusal> {
-        if is_proven(&state.applied_by) {
-            return check_other(&state.applied_by, actor, "applied the plan");
+    fn check_applied(&self, state: &PlanState, context: &Context<'_>) -> Result<(), Refusal> {
+        let PlanState { applied_by, applied_identity, .. } = state;
+        if is_proven(applied_by) && !is_without_account(applied_by, applied_identity) {
+            return check_other((applied_by, applied_identity), context, "applied the plan");
         }
-        let message = format!("{} applied the plan, and nobody proved that name", state.applied_by);
+        let message = format!("{applied_by} applied the plan, and nobody proved who that is");
         let action = format!("cutover plan stop {0}, then apply the plan again", self.key);
         Err(Unmet::of_change(Gate::SecondPerson, message, action).into())
     }

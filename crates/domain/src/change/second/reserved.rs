@@ -3,13 +3,16 @@
 use cutover_core::text::span;
 
 use crate::{
-    Document, GuardEdit, GuardMode, Tenant,
+    Document, Gate, GuardEdit, GuardMode, Tenant,
     change::{Ask, Change, Deletion},
     guard::Limit,
     pending::Reserved,
     percent,
     plan::{Part, Proof, Step},
 };
+
+/// Pins that a request shows.
+const PINS_MAX: usize = 10;
 
 impl Reserved {
     /// `None`: one person may do it.
@@ -51,7 +54,20 @@ impl Reserved {
                 };
                 steps.chain([when]).collect()
             }
-            _ => Vec::new(),
+            // The goal may be the same as before, so no other line says it.
+            Self::Rollout { shares, overrides, .. } => {
+                vec![format!("ramp to {}, {}", shares.list(), without(overrides))]
+            }
+            Self::Pins { pins, overrides, .. } => {
+                let pins: Vec<String> =
+                    pins.iter().map(|(tenant, rung)| format!("{tenant} to {rung}")).collect();
+                let more = pins.len().saturating_sub(PINS_MAX);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let shown = pins[..pins.len().min(PINS_MAX)].join(", ");
+                vec![format!("pin {shown}{more}, {}", without(overrides))]
+            }
+            Self::Finish { overrides, .. } => vec![format!("finish, {}", without(overrides))],
+            Self::Delete { .. } => Vec::new(),
         }
     }
 
@@ -68,6 +84,11 @@ impl Reserved {
             Self::Delete { confirm } => Change::Delete(Deletion { confirm, calls: calls.to_owned() }),
         }
     }
+}
+
+fn without(gates: &[Gate]) -> String {
+    let gates: Vec<&str> = gates.iter().map(|gate| gate.name()).collect();
+    format!("without the evidence of {}", gates.join(", "))
 }
 
 fn guard(edit: &GuardEdit) -> String {

@@ -5,7 +5,7 @@ use imbl::OrdMap;
 
 use super::*;
 use crate::{
-    Fleet, GuardEdit, GuardMode, Policy, REQUEST_VALID_MS, Shares, apply,
+    Fleet, GuardEdit, GuardMode, Identity, Policy, REQUEST_VALID_MS, Shares, Tenant, apply,
     change::{Ask, Deletion, waiting},
     guard::{Guard, GuardKind, Operation},
     plan::{Part, Plan, Proof, Rules, Step},
@@ -31,15 +31,24 @@ impl World {
             confirm: String::new(),
         };
         let fleet = Fleet::default();
-        let context = Context { actor: "token:ada", ..context(&fleet, 1, 0) };
+        let context = Context { actor: "token:ada", identity: &Identity::Unproven, ..context(&fleet, 1, 0) };
         let created = apply(None, &key(), &change, &context).unwrap();
         Self { migration: Migration::new(1, created.document.unwrap(), OrdMap::new()), steady_ms: 0 }
     }
 
     fn change(&mut self, actor: &str, change: &Change) -> Result<Vec<String>, Refusal> {
+        self.change_as(actor, &Identity::Unproven, change)
+    }
+
+    fn change_as(
+        &mut self,
+        actor: &str,
+        identity: &Identity,
+        change: &Change,
+    ) -> Result<Vec<String>, Refusal> {
         let revision = self.migration.revision + 1;
         let fleet = Fleet::default();
-        let context = Context { actor, ..context(&fleet, revision, self.steady_ms) };
+        let context = Context { actor, identity, ..context(&fleet, revision, self.steady_ms) };
         let applied = apply(Some(&self.migration), &key(), change, &context)?;
         self.migration = Migration::new(revision, applied.document.unwrap(), OrdMap::new());
         Ok(applied.summary)
@@ -64,7 +73,15 @@ fn ramp(shares: Shares, overrides: &[Gate]) -> Change {
 }
 
 fn context(fleet: &Fleet, revision: u64, steady_ms: u64) -> Context<'_> {
-    Context { revision, now_ms: 1, steady_ms, actor: "", reason: "a test", fleet }
+    Context {
+        revision,
+        now_ms: 1,
+        steady_ms,
+        actor: "",
+        identity: &Identity::Unproven,
+        reason: "a test",
+        fleet,
+    }
 }
 
 #[test]
@@ -195,7 +212,7 @@ fn nobody_deletes_the_rule_by_abandoning_first() {
     let refused = world.change("token:bob", &used).unwrap_err().to_string();
     assert!(refused.contains("services still use it"), "{refused}");
     let fleet = Fleet::default();
-    let by_bob = Context { actor: "token:bob", ..context(&fleet, 4, 0) };
+    let by_bob = Context { actor: "token:bob", identity: &Identity::Unproven, ..context(&fleet, 4, 0) };
     let deleted = apply(Some(&world.migration), &key(), &approval(3), &by_bob).unwrap();
     assert!(deleted.document.is_none());
 }
@@ -235,4 +252,67 @@ fn approvals_from_before_the_rule_do_not_count() {
     assert_eq!(world.migration.document.unapproved_step(), Some(0));
     assert!(world.change("token:ada", &Change::ApprovePlan { step: Some(0) }).is_err());
     world.change("token:bob", &Change::ApprovePlan { step: Some(0) }).unwrap();
+}
+
+#[test]
+fn a_person_stays_one_person_under_another_address() {
+    let account = |sub: &str| Identity::Account(format!("https://login.test {sub}"));
+    let (ada, bob) = (account("1"), account("2"));
+    let mut world = World::new();
+    for soak_ms in 1..=4 {
+        world.change_as("oidc:ada@example.com", &ada, &world.soak(soak_ms)).unwrap();
+    }
+    let second = |world: &mut World, actor: &str, identity: &Identity| {
+        world.change_as(actor, identity, &approval(2)).unwrap_err().to_string()
+    };
+    let refused = second(&mut world, "oidc:ada+2@example.com", &ada);
+    assert!(refused.contains("oidc:ada+2@example.com asked for it as oidc:ada@example.com"), "{refused}");
+    let refused = second(&mut world, "oidc:Ada@Example.com", &bob);
+    assert!(refused.contains("wants somebody else"), "an address means the same in capitals: {refused}");
+    let refused = second(&mut world, "oidc:bob@example.com", &Identity::Unproven);
+    assert!(refused.contains("no claim \"sub\""), "{refused}");
+    // Nor do more places come with another address.
+    assert!(world.change_as("oidc:ada+2@example.com", &ada, &world.soak(5)).is_err());
+    world.change_as("oidc:bob@example.com", &bob, &approval(2)).unwrap();
+    assert_eq!(world.migration.document.policy.soak_ms, 1);
+
+    let step = Step {
+        rung: Rung::Dual,
+        part: Part::Share(1_000_000),
+        bake_ms: 0,
+        evidence: Proof::None,
+        approval: true,
+    };
+    let apply = Change::ApplyPlan(Box::new(Plan::of(vec![step], Rules::default()).unwrap()));
+    let approve = Change::ApprovePlan { step: Some(0) };
+    let mut world = World::new();
+    world.change_as("oidc:ada@example.com", &ada, &apply).unwrap();
+    let refused = world.change_as("oidc:ada+2@example.com", &ada, &approve).unwrap_err().to_string();
+    assert!(refused.contains("applied the plan as oidc:ada@example.com"), "{refused}");
+    world.change_as("oidc:bob@example.com", &bob, &approve).unwrap();
+    let mut world = World::new();
+    world.change_as("oidc:ada@example.com", &Identity::Unproven, &apply).unwrap();
+    let refused = world.change_as("oidc:bob@example.com", &bob, &approve).unwrap_err().to_string();
+    assert!(refused.contains("nobody proved who that is"), "{refused}");
+}
+
+#[test]
+fn an_override_of_what_was_asked_for_before_says_for_whom_it_is() {
+    let mut world = World::new();
+    let shares = Shares { dual_ppm: Some(400_000), mirrored_ppm: Some(100_000), ..Shares::default() };
+    world.change("token:ada", &ramp(shares, &[])).unwrap();
+    world.change("token:ada", &ramp(shares, &[Gate::FullPass])).unwrap();
+    let summary = &world.migration.document.requests[0].summary;
+    let told = "ramp to dual 40 %, mirrored 10 %, without the evidence of full-pass";
+    assert!(summary.iter().any(|line| line == told), "{summary:?}");
+    let acme = Tenant::parse("acme").unwrap();
+    let pin = |overrides: &[Gate]| {
+        let ask = Ask { wait: true, overrides: overrides.to_vec() };
+        Change::SetPins { pins: vec![(acme.clone(), Rung::Mirrored)], ask }
+    };
+    world.change("token:ada", &pin(&[])).unwrap();
+    world.change("token:ada", &pin(&[Gate::FullPass])).unwrap();
+    let summary = &world.migration.document.requests.last().unwrap().summary;
+    let told = "pin acme to mirrored, without the evidence of full-pass";
+    assert!(summary.iter().any(|line| line == told), "{summary:?}");
 }
