@@ -1,9 +1,10 @@
 //! Traces by OTLP (docs/metrics.md#traces): off unless an address is given.
 //!
 //! A call is a span, below the caller's if its header `traceparent` names one; so is each change, which has the events of
-//! the log. Calls that only processes make, all the time, are left out.
+//! the log. Calls that processes make all the time are left out.
 
 mod exporter;
+mod queue;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
+use cutover_core::text::shown_address;
 use hyper::Uri;
 use opentelemetry::{
     KeyValue,
@@ -28,8 +30,10 @@ use tracing::{Instrument as _, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
-use exporter::Told;
+use queue::Queue;
 
+/// The header that names a call's parent.
+const PARENT: &str = "traceparent";
 /// How long the last spans may take when the process ends.
 const LAST: Duration = Duration::from_secs(2);
 
@@ -65,9 +69,10 @@ impl Traces {
             true => exporter.with_tls_config(ClientTlsConfig::new().with_native_roots()),
             false => exporter,
         };
+        let shown = shown_address(address);
         let exporter = exporter.build().map_err(|error| {
             let why = error.to_string().replace('\n', " ");
-            TracesError { address: address.to_owned(), why }
+            TracesError { address: shown.clone(), why }
         })?;
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let named = Resource::builder().with_attribute(version);
@@ -75,10 +80,8 @@ impl Traces {
             Some(_) => named,
             None => named.with_service_name("cutover"),
         };
-        let provider = SdkTracerProvider::builder();
-        Ok(Self(
-            provider.with_resource(named.build()).with_batch_exporter(Told::new(exporter, address)).build(),
-        ))
+        let provider = SdkTracerProvider::builder().with_resource(named.build());
+        Ok(Self(provider.with_span_processor(Queue::to(exporter, shown)).build()))
     }
 
     /// What takes the program's spans.
@@ -99,28 +102,19 @@ impl Traces {
     }
 }
 
-/// Which calls are traced, by their paths, and what each is called.
-#[derive(Clone, Copy)]
-pub struct Calls {
-    /// Whether it is.
-    pub is_traced: fn(&str) -> bool,
-    /// Its name.
-    pub name: fn(&str) -> &str,
-}
+/// What a call with this path is called. `None`: it is not traced.
+pub type SpanName = fn(&str) -> Option<&'static str>;
 
 /// Makes a span of each call of `router`.
-pub fn traced(router: Router, calls: Calls) -> Router {
-    router.layer(from_fn_with_state(calls, trace))
+pub fn traced(router: Router, name: SpanName) -> Router {
+    router.layer(from_fn_with_state(name, trace))
 }
 
-async fn trace(State(calls): State<Calls>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if !(calls.is_traced)(path) {
-        return next.run(request).await;
-    }
+async fn trace(State(name): State<SpanName>, request: Request, next: Next) -> Response {
+    let Some(name) = name(request.uri().path()) else { return next.run(request).await };
     let span = tracing::info_span!(
         "call",
-        otel.name = (calls.name)(path),
+        otel.name = name,
         otel.kind = "server",
         otel.status_code = Empty,
         http.response.status_code = Empty,
@@ -153,8 +147,9 @@ fn answered(span: &Span, response: &Response) {
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
+    /// Not `tracestate`, which is as long as the caller likes and would be in each span.
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
+        self.0.get(Some(key).filter(|key| *key == PARENT)?)?.to_str().ok()
     }
 
     fn keys(&self) -> Vec<&str> {

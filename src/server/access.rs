@@ -20,10 +20,11 @@ use super::{Error, gate::Refused, standby::taken};
 use crate::{
     config::Config,
     domain::{Need, Principal, Role},
-    service::{Denied, NewToken, Tokens, UnderWay, operate::RequestMeta},
+    oidc::Rejected,
+    service::{Denied, NewToken, TokenError, Tokens, UnderWay, operate::RequestMeta},
     store,
     telemetry::now_ms,
-    traces::{Calls, traced},
+    traces::traced,
 };
 use body::bounded;
 
@@ -38,8 +39,8 @@ impl Access {
 
     /// Lets calls of `router` pass that their tokens allow. `refused` makes the answer to the others.
     pub(super) fn before(&self, router: Router, refused: Refused) -> Router {
-        let admitted = router.layer(from_fn_with_state((self.clone(), refused), pass));
-        traced(admitted, Calls { is_traced, name: table::call })
+        // Inside: who is refused makes no spans.
+        traced(router, table::span_name).layer(from_fn_with_state((self.clone(), refused), pass))
     }
 
     /// Who makes a call. Counts it if it is refused.
@@ -59,7 +60,11 @@ impl Access {
         let caller = admitted.map_err(|denied| {
             let told = denied.to_string();
             self.0.refusals().note(Some(&denied), routes(&told).as_deref());
-            Status::unauthenticated(told)
+            match denied {
+                // It may be in order: the provider's keys come soon.
+                Denied::Oidc(Rejected::NoKeys { .. }) => Status::unavailable(told),
+                _ => Status::unauthenticated(told),
+            }
         })?;
         if caller.may(need) {
             return Ok(caller);
@@ -83,11 +88,6 @@ pub(super) fn is_process(path: &str) -> bool {
     table::need(path) == Need::Route
         && !path.starts_with("/api/")
         && matches!(table::call(path), "Watch" | "Report")
-}
-
-/// Not what asks for a part of a page, nor what each process sends all the time.
-fn is_traced(path: &str) -> bool {
-    table::need(path) != Need::Nothing && !is_process(path) && path != "/metrics"
 }
 
 async fn pass(
@@ -206,6 +206,9 @@ pub async fn create_admin(
     reason: &str,
 ) -> Result<secrecy::SecretString, Error> {
     const ME: &str = "cutover token create";
+    let by = RequestMeta { actor: actor.to_owned(), reason: reason.to_owned(), ..RequestMeta::default() };
+    // Nobody proves a name here, so it must not look like one that was proven in the history of tokens.
+    by.check_texts().and_then(|()| by.check_unproven()).map_err(TokenError::Invalid)?;
     let _hold = store::hold_store(url, ME)?;
     let store = store::open_store(url).await?;
     let lease = store.lease();
@@ -219,7 +222,6 @@ pub async fn create_admin(
         migrations: Vec::new(),
         expires_ms: None,
     };
-    let by = RequestMeta { actor: actor.to_owned(), reason: reason.to_owned(), ..RequestMeta::default() };
     let created = tokens.create(new, None, &by, now_ms()).await;
     if let Some(lease) = &lease {
         lease.vacate().await;

@@ -8,7 +8,8 @@ use std::{
 };
 
 use cutover_proto::v1::{
-    self, admin_service_client::AdminServiceClient, telemetry_service_client::TelemetryServiceClient,
+    self, admin_service_client::AdminServiceClient, routing_service_client::RoutingServiceClient,
+    telemetry_service_client::TelemetryServiceClient,
 };
 use nix::sys::signal::Signal;
 use opentelemetry_proto::tonic::{
@@ -19,6 +20,7 @@ use opentelemetry_proto::tonic::{
     common::v1::{KeyValue, any_value::Value},
     trace::v1::{Span, span::SpanKind, status::StatusCode},
 };
+use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tonic::{
@@ -166,4 +168,36 @@ async fn a_collector_that_is_away_is_warned_of_once_and_delays_nothing() {
     tokio::time::timeout(Duration::from_secs(30), back).await.expect("it goes on");
     assert!(!collector.got().1.is_empty());
     controller.end(Signal::SIGTERM).await;
+}
+
+#[tokio::test]
+async fn nothing_of_who_is_refused_is_traced() {
+    let (dir, collector) = (TempDir::new().unwrap(), Collector::default());
+    let store = format!("sqlite:{}", dir.path().join("cutover.db").display());
+    let root = cutover::server::create_admin(&store, "root", "operator:test", "").await.unwrap();
+    let root = format!("Bearer {}", root.expose_secret());
+    let address = collector.start("127.0.0.1:0").await;
+    let controller = Process::start_with(dir.path(), &["--otlp-endpoint", &address], &[]).await;
+    let channel = Channel::from_shared(controller.url.clone()).unwrap().connect().await.unwrap();
+    let with = |token: &str| {
+        let mut request = Request::new(v1::ListMigrationsRequest {});
+        let headers = request.metadata_mut();
+        headers.insert("authorization", token.parse().unwrap());
+        headers.insert("traceparent", format!("00-{TRACE}-{PARENT}-01").parse().unwrap());
+        headers.insert("tracestate", "vendor=value".parse().unwrap());
+        request
+    };
+    let mut admin = AdminServiceClient::new(channel.clone());
+    admin.list_migrations(with("Bearer cutover_00")).await.unwrap_err();
+    admin.list_migrations(with(&root)).await.unwrap();
+    // Services ask for decisions all the time.
+    let mut decide = Request::new(v1::DecideRequest::default());
+    decide.metadata_mut().insert("authorization", root.parse().unwrap());
+    _ = RoutingServiceClient::new(channel).decide(decide).await;
+    controller.end(Signal::SIGTERM).await;
+
+    let (_, spans) = collector.got();
+    let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["ListMigrations"]);
+    assert_eq!((hex(&spans[0].trace_id).as_str(), spans[0].trace_state.as_str()), (TRACE, ""));
 }

@@ -90,18 +90,30 @@ pub(super) fn need(path: &str) -> Need {
     if path.starts_with("/ofrep/v1/evaluate/flags/") {
         return Route;
     }
+    method(path).map_or(Administer, |(need, _)| need)
+}
+
+/// The method of this path, and what it needs.
+fn method(path: &str) -> Option<(Need, &'static str)> {
     let of = |is_service: &dyn Fn(&str) -> bool, method: &str| {
-        METHODS.iter().find(|(name, _, methods)| is_service(name) && methods.contains(&method)).map(|it| it.1)
+        let mut services = METHODS.iter().filter(|(name, ..)| is_service(name));
+        services.find_map(|(_, need, methods)| Some((*need, *methods.iter().find(|name| **name == method)?)))
     };
-    let found = match path.strip_prefix("/api/v1/") {
+    match path.strip_prefix("/api/v1/") {
         // The names of methods are unique in the package.
         Some(method) => of(&|service| service.starts_with("cutover.v1."), method),
-        None => path
-            .strip_prefix('/')
-            .and_then(|path| path.split_once('/'))
-            .and_then(|(service, method)| of(&|name| name == service, method)),
-    };
-    found.unwrap_or(Administer)
+        None => {
+            let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+            of(&|name| name == service, method)
+        }
+    }
+}
+
+/// The name of a call's span. `None`: it is not traced. Those are calls that processes make all the time, and paths that
+/// are no method: whoever asks for one of those chooses its name.
+pub(super) fn span_name(path: &str) -> Option<&'static str> {
+    let (need, name) = method(path)?;
+    (!matches!(need, Nothing | Route | Work)).then_some(name)
 }
 
 /// Calls that answer with a stream.
@@ -191,6 +203,26 @@ mod tests {
             "",
         ] {
             assert_eq!(need(path), Administer, "{path}");
+        }
+    }
+
+    #[test]
+    fn spans_have_the_names_of_methods_and_of_nothing_that_a_caller_writes() {
+        for (path, name) in [
+            ("/cutover.v1.AdminService/SetRollout", Some("SetRollout")),
+            ("/api/v1/SetRollout", Some("SetRollout")),
+            ("/api/v1/GetStatus", Some("GetStatus")),
+            ("/api/v1/cutover_0123456789abcdef", None),
+            ("/cutover.v1.AdminService/Invented", None),
+            ("/invented/SetRollout", None),
+            ("/cutover.v1.RoutingService/Decide", None),
+            ("/cutover.v1.JobService/Checkpoint", None),
+            ("/flagd.evaluation.v1.Service/ResolveString", None),
+            ("/ofrep/v1/evaluate/flags/orders", None),
+            ("/metrics", None),
+            ("/healthz", None),
+        ] {
+            assert_eq!(span_name(path), name, "{path}");
         }
     }
 

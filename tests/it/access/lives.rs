@@ -114,6 +114,18 @@ async fn a_service_goes_on_with_a_rotated_token_from_its_file() {
 }
 
 #[tokio::test]
+async fn the_store_takes_no_name_that_looks_proven() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let store = format!("sqlite:{}", dir.path().join("cutover.db").display());
+    let long = "x".repeat(129);
+    for actor in ["token:bob", " OIDC:bob@example.com", "ada\nb", "operator:ada\u{202e}", &long] {
+        let made = cutover::server::create_admin(&store, "root", actor, "").await;
+        assert!(made.is_err_and(|refused| refused.to_string().contains("actor")), "{actor:?}");
+    }
+    cutover::server::create_admin(&store, "root", "operator:ada", "").await.unwrap();
+}
+
+#[tokio::test]
 async fn tokens_survive_a_restart_and_the_last_use_is_known() {
     let guarded = Guarded::start().await;
     let viewer = guarded.token("vic", Role::Viewer).await;
