@@ -1,10 +1,7 @@
 //! Spans that wait to be sent. The library drops what has no room in silence, so this counts them before it does.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -15,47 +12,7 @@ use opentelemetry_sdk::{
     trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
 };
 
-use super::exporter::Told;
-
-/// Maximum spans that wait.
-const WAITING_MAX: usize = 2_048;
-
-/// What becomes of spans.
-#[derive(Debug, Default)]
-pub(super) struct Delivery {
-    address: String,
-    /// Spans that wait.
-    pub(super) waiting: AtomicUsize,
-    is_failing: AtomicBool,
-    /// Spans that were dropped since the collector took all.
-    dropped: AtomicU64,
-}
-
-impl Delivery {
-    /// The collector took a batch. Once nothing waits that has no room, all are sent again.
-    pub(super) fn sent(&self) {
-        if self.waiting.load(Ordering::Relaxed) >= WAITING_MAX / 2 {
-            return;
-        }
-        if self.is_failing.swap(false, Ordering::Relaxed) {
-            let dropped = self.dropped.swap(0, Ordering::Relaxed);
-            tracing::info!(address = self.address, dropped, "traces are sent again");
-        }
-    }
-
-    /// Spans are lost.
-    pub(super) fn dropped(&self, spans: usize, why: &str) {
-        self.dropped.fetch_add(spans as u64, Ordering::Relaxed);
-        if !self.is_failing.swap(true, Ordering::Relaxed) {
-            let address = &self.address;
-            tracing::warn!(
-                address,
-                error = why,
-                "traces can't be sent and are dropped: is the address that of a collector's gRPC port?"
-            );
-        }
-    }
-}
+use super::exporter::{Delivery, Told, WAITING_MAX};
 
 /// Hands spans over to a thread that sends them, and never waits for it.
 #[derive(Debug)]

@@ -105,6 +105,9 @@ async fn all_metrics_are_documented_and_alerts_refer_only_to_them() {
     let encrypted = Encrypted::start().await;
     families.extend(self::families(&encrypted.scrape().await));
     encrypted.controller.stop().await;
+    let view = Ingest::default().view(1);
+    let provider = prometheus::text(view, Vec::new(), Vec::new(), Vec::new(), None, Some(0));
+    families.extend(self::families(&provider));
 
     // | `cutover_name{label}` | kind | ...
     let docs = read("docs/metrics.md");

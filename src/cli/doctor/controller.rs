@@ -109,7 +109,7 @@ async fn credentials(global: &Global, controller: &v1::Controller, report: &mut 
             );
             report.ends(&mine, ends_ms, controller.at_ms, &action);
         }
-        // A login lasts minutes or hours, so its end is no news.
+        // A login lasts minutes or hours, so its end needs no warning.
         (None, ends_ms) => {
             let (login, left) = (&controller.caller, span(ends_ms.saturating_sub(controller.at_ms)));
             report.ok(format!("this login, {login} ({roles}), ends in {left}"));

@@ -158,15 +158,9 @@ fn document(fence_after_ms: u32) -> Document {
     let [source, target] = ["a", "b"].map(str::to_owned);
     let change = Change::Create { salt, source, target, description, policy, confirm };
     let fleet = Fleet::default();
-    let context = Context {
-        revision: 3,
-        now_ms: 1,
-        steady_ms: 1,
-        actor: "operator:ada",
-        identity: &Identity::Unproven,
-        reason: "",
-        fleet: &fleet,
-    };
+    let (actor, identity) = ("operator:ada", &Identity::Unproven);
+    let context =
+        Context { revision: 3, now_ms: 1, steady_ms: 1, actor, identity, reason: "", fleet: &fleet };
     apply(None, &key, &change, &context).expect("legal").document.expect("a migration")
 }
 

@@ -17,7 +17,13 @@ impl Draft {
             return Ok(());
         }
         let instead = if before.is_some() { ", in place of the one before" } else { "" };
-        let state = PlanState::begun(plan.clone(), plan.in_place(&self.migration), context);
+        let state = PlanState::begun(
+            plan.clone(),
+            plan.in_place(&self.migration),
+            (context.actor, context.identity),
+            context.revision,
+            context.now_ms,
+        );
         let in_place = match state.taken.len() {
             0 => String::new(),
             taken => format!("; {taken} of them are in place already"),

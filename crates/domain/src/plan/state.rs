@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Plan, Step};
-use crate::{Context, Identity};
+use crate::Identity;
 
 /// A running plan: everything that has to survive a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,14 +76,20 @@ pub enum PlanMove {
 
 impl PlanState {
     /// Starts a plan. The first steps, which are already in place, are not taken again.
-    pub fn begun(plan: Plan, in_place: usize, context: &Context<'_>) -> Self {
+    pub fn begun(
+        plan: Plan,
+        in_place: usize,
+        (applied_by, identity): (&str, &Identity),
+        revision: u64,
+        now_ms: u64,
+    ) -> Self {
         Self {
             plan,
             status: PlanStatus::Running,
-            applied_at_ms: context.now_ms,
-            applied_by: context.actor.to_owned(),
-            applied_identity: context.identity.clone(),
-            taken: vec![Taken::at(context.revision, context.now_ms); in_place],
+            applied_at_ms: now_ms,
+            applied_by: applied_by.to_owned(),
+            applied_identity: identity.clone(),
+            taken: vec![Taken::at(revision, now_ms); in_place],
             approved: 0,
         }
     }
