@@ -30,6 +30,8 @@ pub(super) struct Column {
     collation_version: String,
     /// Maximum characters.
     most_chars: Option<i32>,
+    /// How the database holds its texts.
+    encoding: String,
 }
 
 impl Column {
@@ -46,6 +48,7 @@ impl Column {
             loose: flag(7, false),
             collation_version: text(row, 8),
             most_chars: row.try_get(9).unwrap_or_default(),
+            encoding: text(row, 10),
         }
     }
 
@@ -63,18 +66,28 @@ impl Column {
             _ if !is_text || self.kind.ends_with(']') => return None,
             _ if self.loose => KeyKind::Loose,
             // It ignores blanks at the end of what it is compared with, so not any text is a place in it.
-            _ if self.collation == BYTES && !self.cuts_blanks() => KeyKind::Bytes,
+            _ if self.collation == BYTES && self.has_order_of_utf8() && !self.cuts_blanks() => KeyKind::Bytes,
             _ => KeyKind::Sorted,
         };
         let collation = self.collation.trim_start_matches(" COLLATE ");
+        let version = match self.collation == BYTES && !self.has_order_of_utf8() {
+            true => &self.encoding,
+            false => &self.collation_version,
+        };
         Some(KeyColumn {
             kind,
             definition: format!("{}{}", self.kind, self.collation),
-            collation: format!("{collation} {}", self.collation_version).trim_end().to_owned(),
+            collation: format!("{collation} {version}").trim_end().to_owned(),
             most_chars: self.most_chars.and_then(|most| usize::try_from(most).ok()),
             cuts_blanks: self.cuts_blanks(),
             ascii: false,
         })
+    }
+
+    /// Whether texts that the server compares byte by byte are in the order of their UTF-8. It compares its own bytes:
+    /// those of LATIN1 have the same order, and SQL_ASCII keeps the bytes that it is given.
+    fn has_order_of_utf8(&self) -> bool {
+        matches!(self.encoding.as_str(), "UTF8" | "SQL_ASCII" | "LATIN1")
     }
 
     /// CHAR, not VARCHAR.
@@ -153,4 +166,39 @@ pub(super) fn holds(is: &str, kind: ColumnType) -> bool {
 /// The type that a column needs, as ALTER TABLE has it.
 pub(super) fn needed(kind: ColumnType) -> String {
     sql_type(Dialect::Postgres, kind).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn collation_c_is_the_order_of_utf8_only_in_some_encodings() {
+        let key = |collation: &str, encoding: &str| {
+            let column = Column {
+                name: "key".to_owned(),
+                kind: "text".to_owned(),
+                collation: collation.to_owned(),
+                loose: false,
+                nullable: false,
+                fills_itself: false,
+                generated_by: String::new(),
+                labels: Vec::new(),
+                collation_version: String::new(),
+                most_chars: None,
+                encoding: encoding.to_owned(),
+            };
+            let key = column.key().expect("a text");
+            (key.kind, key.collation)
+        };
+        for encoding in ["UTF8", "LATIN1", "SQL_ASCII"] {
+            assert_eq!(key(BYTES, encoding), (KeyKind::Bytes, "\"C\"".to_owned()));
+        }
+        // The euro sign is 80 in WIN1252, before all letters with accents.
+        for encoding in ["WIN1252", "KOI8R", "LATIN2", "EUC_JP", ""] {
+            let order = format!("\"C\" {encoding}").trim_end().to_owned();
+            assert_eq!(key(BYTES, encoding), (KeyKind::Sorted, order));
+        }
+        assert_eq!(key(" COLLATE \"de-x-icu\"", "UTF8").0, KeyKind::Sorted);
+    }
 }

@@ -57,7 +57,8 @@ pub(super) async fn columns(calls: &Calls<Postgres>, of_table: &str) -> Result<V
          EXISTS (SELECT FROM pg_collation WHERE oid = attcollation AND NOT collisdeterministic), \
          CASE WHEN attcollation = 100 THEN {DEFAULT_COLLATION} \
          ELSE (SELECT coalesce(pg_collation_actual_version(oid), '') FROM pg_collation WHERE oid = attcollation) END, \
-         CASE WHEN atttypmod >= 4 AND atttypid IN ('varchar'::regtype, 'bpchar'::regtype) THEN atttypmod - 4 END \
+         CASE WHEN atttypmod >= 4 AND atttypid IN ('varchar'::regtype, 'bpchar'::regtype) THEN atttypmod - 4 END, \
+         current_setting('server_encoding') \
          FROM pg_attribute WHERE attrelid = {of_table} AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
     );
     Ok(calls.rows(&Statement::text(columns)).await?.iter().map(Column::of).collect())
