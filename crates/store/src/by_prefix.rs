@@ -8,8 +8,8 @@ use futures::future::{BoxFuture, try_join_all};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment,
-    Store, StoreError, Unreadable, Version, scan::unreadable,
+    Copied, Cursor, EqualIds, Estimate, Id, Identity, KeyRange, Listed, Page, Pressure, Put, Record,
+    ScanOrder, Scope, Segment, Store, StoreError, Unreadable, Version, scan::unreadable,
 };
 use cutover_core::outcome::ErrorClass;
 
@@ -60,6 +60,26 @@ impl ByPrefix {
     fn of(&self, key: &str) -> Result<usize, StoreError> {
         let at = self.types.iter().position(|it| key.starts_with(&it.prefix));
         at.ok_or_else(|| no_type(self.types.iter().map(|it| it.prefix.as_str())))
+    }
+
+    /// The type that all keys of a range belong to. Between those of two types there may be keys that a process with a newer
+    /// spec has written: a list without them would say that there are none.
+    fn of_range(&self, range: &KeyRange) -> Result<&Type, StoreError> {
+        let common = |it: &Type| KeyRange::prefix(&it.prefix).within(range);
+        if let Some(it) = self.types.iter().find(|it| common(it) == *range) {
+            return Ok(it);
+        }
+        let prefixes = self.types.iter().map(|it| it.prefix.as_str());
+        if self.types.iter().all(|it| common(it).is_empty()) {
+            return Err(no_type(prefixes));
+        }
+        let prefixes: Vec<String> = prefixes.map(|prefix| format!("{prefix:?}")).collect();
+        let what = format!(
+            "the range is not within one record type, and another instance may know more of them: list each type on its own, \
+             from KeyRange::prefix of {}",
+            prefixes.join(" or ")
+        );
+        Err(StoreError::Permanent { class: ErrorClass::Constraint, field: "key".to_owned(), what })
     }
 
     fn store_of(&self, id: &Id) -> Result<&dyn Store, StoreError> {
@@ -276,7 +296,33 @@ impl Store for ByPrefix {
         match scope {
             Scope::Tenant(_) => self.scan_tenant(scope, segment, cursor, limit_bytes).await,
             Scope::All | Scope::UpTo(_) => self.scan_beside(scope, segment, cursor, limit_bytes).await,
+            Scope::Keys { tenant, range, most } => {
+                let listed = self.list(tenant, &Cursor::rest_of(cursor, range)?, *most, limit_bytes).await?;
+                let next = listed.next.map(|key| Cursor::after(tenant.as_bytes(), key.as_bytes()));
+                Ok(Page { records: listed.records, next, ..Page::default() })
+            }
         }
+    }
+
+    async fn list(
+        &self,
+        tenant: &str,
+        range: &KeyRange,
+        most: usize,
+        limit_bytes: usize,
+    ) -> Result<Listed, StoreError> {
+        if range.is_empty() {
+            return Ok(Listed::default());
+        }
+        self.of_range(range)?.store.list(tenant, range, most, limit_bytes).await
+    }
+
+    fn check_range(&self, range: &KeyRange) -> Result<(), StoreError> {
+        if range.is_empty() { Ok(()) } else { self.of_range(range).map(drop) }
+    }
+
+    fn key_order(&self) -> ScanOrder {
+        ScanOrder::Bytes
     }
 
     fn scan_order(&self) -> ScanOrder {

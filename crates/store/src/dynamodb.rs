@@ -27,8 +27,8 @@ use aws_sdk_dynamodb::{
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
-    Version, mapping::KeyType,
+    Copied, Cursor, Estimate, Id, Identity, KeyRange, Page, Pressure, Put, Record, ScanOrder, Scope, Segment,
+    Store, StoreError, Version, mapping::KeyType,
 };
 use error::{Access, of_request};
 use item::{Item, item_of, key_of, number_of, place_of, record_of, version_of};
@@ -218,6 +218,24 @@ impl Store for DynamoDbStore {
     ) -> Result<Page, StoreError> {
         let after = cursor.map(Cursor::texts).transpose()?;
         self.page(scope, segment, after, limit_bytes).await
+    }
+
+    /// Of a `Query`, which sorts texts by their bytes.
+    fn key_order(&self) -> ScanOrder {
+        let fields = &self.options.fields;
+        let why = if fields.is_own_tenant() {
+            format!("no order: each record is its own tenant in {}, so get it", fields.key)
+        } else if self.partition != fields.tenant {
+            format!(
+                "no order: {} is the partition key, so a tenant's items are in many partitions",
+                fields.key
+            )
+        } else if fields.key_type == KeyType::S {
+            return ScanOrder::Bytes;
+        } else {
+            format!("that of {} in {}", fields.key_type.words(), fields.key)
+        };
+        ScanOrder::Own(why)
     }
 
     /// By its ARN, which contains region and account, and by the id that each table gets at creation.

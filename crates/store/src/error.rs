@@ -75,6 +75,19 @@ impl StoreError {
         matches!(self, Self::Permanent { field, what, .. } if field == "table" && what.starts_with(NO_TABLE))
     }
 
+    /// Says which record it is about, if it is permanent: among several, somebody has to find it. `key`: with escapes if it is
+    /// not a valid one.
+    #[must_use]
+    pub fn of_record(self, tenant: &str, key: &str) -> Self {
+        match self {
+            Self::Permanent { class, field, what } => {
+                let what = format!("{what} (key {key:?} of tenant {tenant:?})");
+                Self::Permanent { class, field, what }
+            }
+            error => error,
+        }
+    }
+
     /// Whether the write may have taken effect, or may still do so.
     pub const fn may_apply(&self) -> bool {
         matches!(self, Self::Indeterminate { .. })

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::{
-    Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment,
-    Store, StoreError, Version,
+    Copied, Cursor, EqualIds, Estimate, Id, Identity, KeyRange, Page, Pressure, Put, Record, ScanOrder,
+    Scope, Segment, Store, StoreError, Version,
 };
 
 /// The kinds of calls that can fail.
@@ -214,6 +214,14 @@ impl<S: Store + ?Sized> Store for Faulty<S> {
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
         self.run(Verb::Scan, [].into_iter(), self.inner.scan(scope, segment, cursor, limit_bytes)).await
+    }
+
+    fn check_range(&self, range: &KeyRange) -> Result<(), StoreError> {
+        self.inner.check_range(range)
+    }
+
+    fn key_order(&self) -> ScanOrder {
+        self.inner.key_order()
     }
 
     fn scan_order(&self) -> ScanOrder {

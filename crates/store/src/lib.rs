@@ -31,6 +31,7 @@ mod fault;
 mod foreign;
 mod identity;
 mod into;
+mod list;
 pub mod mapping;
 mod memory;
 #[cfg(feature = "mysql")]
@@ -59,6 +60,7 @@ pub use error::StoreError;
 pub use fault::{Fault, Faulty, Gate, Verb};
 pub use identity::Identity;
 pub use into::IntoStore;
+pub use list::{KeyRange, Listed};
 pub use memory::MemoryStore;
 #[cfg(feature = "mysql")]
 pub use mysql::MySqlStore;
@@ -185,6 +187,34 @@ pub trait Store: Send + Sync + 'static {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError>;
+
+    /// The records of a tenant whose keys are in a range, in the order of the keys' bytes, tombstones included: at most
+    /// `most` of them (at least 1), and about `limit_bytes`. A page may be empty although there is more. Only for stores
+    /// whose [`Self::key_order`] is [`ScanOrder::Bytes`]. Fails at data that does not form a record.
+    async fn list(
+        &self,
+        tenant: &str,
+        range: &KeyRange,
+        most: usize,
+        limit_bytes: usize,
+    ) -> Result<Listed, StoreError> {
+        if range.is_empty() {
+            return Ok(Listed::default());
+        }
+        let scope = Scope::Keys { tenant: tenant.to_owned(), range: range.clone(), most };
+        Listed::of(self.scan(&scope, Segment::ALL, None, limit_bytes).await?, tenant, range, most)
+    }
+
+    /// Refuses a range that [`Self::list`] can't read completely, whatever the store has.
+    fn check_range(&self, _range: &KeyRange) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// The order of one tenant's keys, in which [`Self::list`] reads them. If it is not that of their bytes,
+    /// [`Scope::Keys`] may fail.
+    fn key_order(&self) -> ScanOrder {
+        self.scan_order()
+    }
 
     /// The order of scans, as it was when the store was opened. [`Self::identity`] fails if it has changed since.
     fn scan_order(&self) -> ScanOrder {

@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store, StoreError,
-    Version,
+    Copied, Cursor, Estimate, Id, KeyRange, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
+    StoreError, Version,
 };
 
 /// Records in memory, in order of tenant and key. It never fails; see [`super::Faulty`] for that.
@@ -50,6 +50,31 @@ impl MemoryStore {
             None => _ = records.insert(id.clone(), record.clone()),
         }
         Copied::Written
+    }
+
+    fn keys(
+        &self,
+        tenant: &str,
+        range: &KeyRange,
+        segment: Segment,
+        most: usize,
+        limit_bytes: usize,
+    ) -> Page {
+        let records = self.records();
+        let from = Id { tenant: tenant.to_owned(), key: range.start().0.to_owned() };
+        let is_over = |id: &Id| range.end().is_some_and(|end| id.key.as_str() >= end);
+        let wanted = records.range(from..).take_while(|(id, _)| id.tenant == tenant && !is_over(id));
+        let mut page = Page::default();
+        let mut bytes = 0;
+        for (id, record) in wanted.filter(|(id, _)| range.contains(&id.key) && segment.contains(id)) {
+            if page.records.len() == most || bytes >= limit_bytes && !page.records.is_empty() {
+                page.next = page.records.last().map(|(last, _)| Cursor::after_record(last));
+                break;
+            }
+            bytes += id.bytes() + record.bytes();
+            page.records.push((id.clone(), record.clone()));
+        }
+        page
     }
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<Id, Record>> {
@@ -98,6 +123,10 @@ impl Store for MemoryStore {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
+        if let Scope::Keys { tenant, range, most } = scope {
+            let range = Cursor::rest_of(cursor, range)?;
+            return Ok(self.keys(tenant, &range, segment, *most, limit_bytes));
+        }
         let from = match (cursor, scope) {
             (Some(cursor), _) => {
                 let (tenant, key) = cursor.texts()?;
@@ -106,7 +135,7 @@ impl Store for MemoryStore {
             (None, Scope::Tenant(tenant)) => {
                 Bound::Included(Id { tenant: tenant.clone(), key: String::new() })
             }
-            (None, Scope::All | Scope::UpTo(_)) => Bound::Unbounded,
+            (None, _) => Bound::Unbounded,
         };
         let end = match scope {
             Scope::UpTo(end) => Some(end.texts()?),

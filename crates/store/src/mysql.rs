@@ -294,7 +294,11 @@ impl Store for MySqlStore {
         let keys = &self.layout.keys;
         match scope {
             Scope::Tenant(tenant) if !keys.takes_tenant(tenant) => return Ok(Page::default()),
+            Scope::Keys { tenant, .. } if !keys.takes_tenant(tenant) => return Ok(Page::default()),
             Scope::UpTo(_) if !keys.are_in_byte_order() => return Err(keys.not_in_byte_order()),
+            Scope::Keys { .. } if keys.key_order() != ScanOrder::Bytes => {
+                return Err(keys.not_in_byte_order());
+            }
             _ => {}
         }
         // Bytes need not be text.
@@ -302,11 +306,18 @@ impl Store for MySqlStore {
             keys.place(cursor)?;
         }
         let after = cursor.map(Cursor::place).transpose()?;
-        let rows = self.calls.page_rows(limit_bytes);
+        let rows = match scope {
+            Scope::Keys { most, .. } => self.calls.page_rows(limit_bytes).min(*most),
+            _ => self.calls.page_rows(limit_bytes),
+        };
         let sql = self.layout.scan(scope, segment, after, rows)?;
         let decode = |row: MySqlRow| self.layout.part(&row);
         let of = (&self.layout.table, keys);
         self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, of, decode).await
+    }
+
+    fn key_order(&self) -> ScanOrder {
+        self.layout.keys.key_order()
     }
 
     fn scan_order(&self) -> ScanOrder {
@@ -377,3 +388,6 @@ impl Store for MySqlStore {
         Ok(Pressure { latency, replica_lag: own.max(self.replicas.lag(self).await) })
     }
 }
+
+#[cfg(test)]
+mod tests;

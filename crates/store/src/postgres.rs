@@ -271,9 +271,13 @@ impl Store for PostgresStore {
         let (least_tenant, least_key) = (keys.tenant.kind.least(), keys.key.kind.least());
         let least = (least_tenant.as_str(), least_key.as_str());
         let (tenant, key) = cursor.map(|cursor| keys.place(cursor)).transpose()?.unwrap_or(least);
-        let rows = self.calls.page_rows(limit_bytes);
+        let rows = match scope {
+            Scope::Keys { most, .. } => self.calls.page_rows(limit_bytes).min(*most),
+            _ => self.calls.page_rows(limit_bytes),
+        };
         let limit = i64::try_from(rows).unwrap_or(i64::MAX);
         let from = |tenant: &str| Given::default().and(tenant)?.and(key)?.and(limit);
+        let mut includes_from = cursor.is_none();
         let (scan, given) = match scope {
             Scope::All => (&self.layout.scan_all, from(tenant)?),
             Scope::Tenant(tenant) if !keys.takes_tenant(tenant) => return Ok(Page::default()),
@@ -283,10 +287,28 @@ impl Store for PostgresStore {
                 let (last_tenant, last_key) = end.texts()?;
                 (&self.layout.scan_up_to, from(tenant)?.and(last_tenant)?.and(last_key)?)
             }
+            Scope::Keys { tenant, .. } if !keys.takes_tenant(tenant) => return Ok(Page::default()),
+            Scope::Keys { .. } if keys.key_order() != ScanOrder::Bytes => {
+                return Err(keys.not_in_byte_order());
+            }
+            Scope::Keys { tenant, range, .. } => {
+                let range = Cursor::rest_of(cursor, range)?;
+                let (key, is_included) = range.start();
+                includes_from = is_included;
+                let given = Given::default().and(tenant.as_str())?.and(key)?.and(limit)?;
+                match range.end() {
+                    None => (&self.layout.scan_tenant, given),
+                    Some(end) => (&self.layout.scan_keys, given.and(end)?),
+                }
+            }
         };
-        let statement = Statement::prepared(scan.page(cursor.is_none()), given.0);
+        let statement = Statement::prepared(scan.page(includes_from), given.0);
         let decode = |row: PgRow| self.layout.part(&row);
         self.calls.page(&statement, rows, segment, limit_bytes, (&self.layout.table, keys), decode).await
+    }
+
+    fn key_order(&self) -> ScanOrder {
+        self.layout.keys.key_order()
     }
 
     fn scan_order(&self) -> ScanOrder {
@@ -359,3 +381,6 @@ impl Store for PostgresStore {
         Ok(Pressure { latency, replica_lag })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::string::FromUtf8Error;
 
-use super::{Id, IdError, Record, StoreError};
+use super::{Id, IdError, KeyRange, Listed, Record, StoreError};
 use cutover_core::outcome::ErrorClass;
 
 /// One of `of` equal parts of all records, by a hash of tenant and key.
@@ -24,6 +24,16 @@ pub enum Scope {
     /// Every record up to and including the place where a scan of another store paused. Only for stores that
     /// scan in order of tenant and key, byte by byte: DynamoDB refuses it.
     UpTo(Cursor),
+    /// The records of one tenant whose keys are in a range, in the order of the keys' bytes. Each page has about `most` at
+    /// most. Only for stores with that [`Store::key_order`](super::Store::key_order).
+    Keys {
+        /// The tenant.
+        tenant: String,
+        /// Its keys.
+        range: KeyRange,
+        /// At least 1.
+        most: usize,
+    },
 }
 
 /// The order in which a store scans.
@@ -131,6 +141,14 @@ impl Cursor {
     pub fn after_record(id: &Id) -> Self {
         let (tenant, key) = id.place();
         Self::after(tenant, key)
+    }
+
+    /// What is left of a tenant's keys here.
+    pub(super) fn rest_of(cursor: Option<&Self>, range: &KeyRange) -> Result<KeyRange, StoreError> {
+        Ok(match cursor {
+            Some(cursor) => range.clone().after(cursor.texts()?.1),
+            None => range.clone(),
+        })
     }
 
     /// Whether an ordered scan that paused here has passed this record.
@@ -241,6 +259,43 @@ impl Gathered {
             None => return Err(unreadable("scan", "a page ended nowhere: report this defect".to_owned())),
         };
         Ok(Page { next, ..self.page })
+    }
+}
+
+impl Listed {
+    /// A list's page from that of a scan, with at most so many records. Data that does not form a record fails it: a list
+    /// that leaves it out would say that there is none. So does a page of something else: stores of other people may not know
+    /// [`Scope::Keys`].
+    pub(super) fn of(page: Page, tenant: &str, range: &KeyRange, most: usize) -> Result<Self, StoreError> {
+        if let Some(found) = page.unreadable.into_iter().next() {
+            return Err(found.error.of_record(&found.tenant, &found.key));
+        }
+        let is_asked = |id: &Id| id.tenant == tenant && range.contains(&id.key);
+        if let Some((id, _)) = page.records.iter().find(|(id, _)| !is_asked(id)) {
+            let what = "the store returned a record that is not in the scope: does it support Scope::Keys?";
+            return Err(unreadable("scan", what.to_owned()).of_record(&id.tenant, &id.key));
+        }
+        if !page.records.is_sorted_by(|(one, _), (other, _)| one.key < other.key) {
+            let what = "the keys came out of order: has the column's collation changed? Restart the service";
+            return Err(unreadable("key", what.to_owned()));
+        }
+        let mut listed = Self { records: page.records, next: None };
+        if let Some(next) = &page.next {
+            let key = next.texts()?.1;
+            let (from, includes_from) = range.start();
+            if key < from || (key == from && !includes_from) {
+                let what = format!(
+                    "a page ended at key {key:?}, and the range begins at {from:?}: does the store support Scope::Keys?"
+                );
+                return Err(unreadable("scan", what));
+            }
+            listed.next = Some(key.to_owned());
+        }
+        if listed.records.len() > most {
+            listed.records.truncate(most);
+            listed.next = listed.records.last().map(|(id, _)| id.key.clone());
+        }
+        Ok(listed)
     }
 }
 

@@ -37,6 +37,7 @@ use super::{
 };
 use cutover_core::outcome::ErrorClass;
 use error::{read_error, set_up_error, write_error};
+use file::shown;
 use layout::Layout;
 use ledger::When;
 pub use options::SqliteOptions;
@@ -228,6 +229,7 @@ impl Store for SqliteStore {
     ) -> Result<Page, StoreError> {
         let (tenant, key) = cursor.map(Cursor::texts).transpose()?.unwrap_or_default();
         let is_first = cursor.is_none();
+        let mut most = usize::MAX;
         let asked = match scope {
             Scope::All => sqlx::query(self.layout.scan_all.page(is_first)).bind(tenant).bind(key),
             Scope::Tenant(tenant) => {
@@ -238,13 +240,25 @@ impl Store for SqliteStore {
                 let asked = sqlx::query(self.layout.scan_up_to.page(is_first)).bind(tenant).bind(key);
                 asked.bind(last_tenant).bind(last_key)
             }
+            Scope::Keys { tenant, range, most: of_page } => {
+                most = *of_page;
+                let range = Cursor::rest_of(cursor, range)?;
+                let (from, includes_from) = range.start();
+                let asked = sqlx::query(self.layout.scan_keys.page(includes_from)).bind(tenant);
+                let asked = asked.bind(from.to_owned());
+                match range.end() {
+                    Some(end) => asked.bind(end.to_owned()),
+                    // Bytes are above every text.
+                    None => asked.bind(Vec::<u8>::new()),
+                }
+            }
         };
         let mut rows = asked.fetch(&self.readers);
         let mut gathered = Gathered::default();
         // Scans can continue only after a text; a page that would end elsewhere is made longer.
         let mut may_end = true;
         while let Some(row) = rows.try_next().await.map_err(read_error)? {
-            if may_end && gathered.is_full(limit_bytes) {
+            if may_end && (gathered.is_full(limit_bytes) || gathered.seen >= most) {
                 return gathered.end(true);
             }
             let (found, is_text) = self.layout.found(&row)?;
@@ -377,11 +391,6 @@ impl SqliteStore {
         let row = ask.fetch_optional(connection).await.map_err(read_error)?;
         row.map(|row| self.layout.version_in(&row)).transpose()
     }
-}
-
-/// For messages about a file.
-fn shown(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! suite::run(MemoryStore::new).await;
 //! suite::scans_in_order(&MemoryStore::new()).await; // if your store scans in order of tenant and key
+//! suite::lists_in_order(&MemoryStore::new()).await; // if it has only the keys of each tenant in order
 //! # });
 //! ```
 //!
@@ -18,6 +19,7 @@
 
 mod batches;
 mod documents;
+mod lists;
 mod ranges;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ use std::collections::BTreeMap;
 use crate::{Copied, Cursor, Id, Put, Record, Scope, Segment, Store, Version};
 
 pub use documents::Documents;
+pub use lists::lists_in_order;
 pub use ranges::{ranges_have_their_own, scans_in_order};
 
 /// How many stores [`run`] asks for.

@@ -71,6 +71,42 @@ async fn a_key_of_no_type_is_refused_by_name() {
     assert_eq!(store.get_versions(&both[1..]).await, Ok(vec![Some(Version(2))]));
 }
 
+/// Between two types a process with a newer spec may have a third one.
+#[tokio::test]
+async fn a_list_is_of_one_type() {
+    let (store, _) = of(&["USER#", "ORDER#"]);
+    let id = |key: &str| Id::new("t", key).expect("valid");
+    for key in ["USER#1", "ORDER#1", "ORDER#2"] {
+        store.put_if_newer(&id(key), &record(1)).await.expect("written");
+    }
+    let orders = KeyRange::prefix("ORDER#");
+    for (range, keys) in [
+        (orders.clone(), &["ORDER#1", "ORDER#2"][..]),
+        (orders.clone().after("ORDER#1"), &["ORDER#2"][..]),
+        (KeyRange::prefix("USER#1"), &["USER#1"][..]),
+        (KeyRange::all().at_least("ORDER#").below("ORDER#2"), &["ORDER#1"][..]),
+        (orders.clone().below("A"), &[][..]),
+    ] {
+        assert_eq!(store.check_range(&range), Ok(()));
+        let page = store.list("t", &range, 9, 1 << 20).await.expect("listed");
+        assert_eq!(page.records.iter().map(|(id, _)| id.key.as_str()).collect::<Vec<_>>(), keys, "{range:?}");
+        assert_eq!(page.next, None);
+    }
+    let several = "key: the range is not within one record type, and another instance may know more of them: list each \
+                   type on its own, from KeyRange::prefix of \"USER#\" or \"ORDER#\"";
+    let none = "key: no record type takes it: it begins with none of \"USER#\", \"ORDER#\". Add its type to the spec";
+    for (range, told) in [
+        (KeyRange::all(), several),
+        (KeyRange::all().at_least("ORDER#1"), several),
+        (KeyRange::all().at_least("ORDER#").below("USER#2"), several),
+        (KeyRange::prefix("O"), several),
+        (KeyRange::prefix("INVOICE#"), none),
+    ] {
+        assert_eq!(store.check_range(&range).expect_err("refused").to_string(), told, "{range:?}");
+        assert_eq!(store.list("t", &range, 9, 1 << 20).await.expect_err("refused").to_string(), told);
+    }
+}
+
 #[tokio::test]
 async fn a_record_in_the_table_of_another_type_can_not_be_read() {
     let (store, inner) = of(&["ORDER#", "USER#"]);

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
-    Access, Cursor, DynamoDbStore, Item, Page, Scope, Segment, StoreError,
+    Access, Cursor, DynamoDbStore, Item, KeyRange, Page, ScanOrder, Scope, Segment, Store, StoreError,
     attribute::to_value,
     error::permanent,
     item::{found, place_in, place_of},
@@ -34,8 +34,20 @@ impl DynamoDbStore {
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
         let fields = &self.options.fields;
-        let start = after.map(|(tenant, key)| place_of(fields, tenant, key)).transpose()?;
+        let mut start = after.map(|(tenant, key)| place_of(fields, tenant, key)).transpose()?;
+        let mut keys = None;
         let tenant = match scope {
+            Scope::Keys { tenant, range, most } => {
+                if let ScanOrder::Own(order) = self.key_order() {
+                    let what = format!(
+                        "keys of this table can't be listed in the order of their bytes: they have {order}"
+                    );
+                    return Err(permanent(ErrorClass::Other, "scope", what));
+                }
+                let range = after.map_or_else(|| range.clone(), |(_, key)| range.clone().after(key));
+                (start, keys) = (None, Some((range, *most)));
+                Some(to_value(fields.tenant_attribute(tenant)?))
+            }
             Scope::Tenant(tenant) => Some(to_value(fields.tenant_attribute(tenant)?)),
             Scope::All => None,
             Scope::UpTo(_) => {
@@ -47,9 +59,16 @@ impl DynamoDbStore {
         let (items, more) = self
             .retries()
             .run(async || {
-                let limit = self.limit(limit_bytes);
+                let limit = match &keys {
+                    // The first item may be the one that the range begins after, and a page has to get past it.
+                    Some((_, most)) => self.limit(limit_bytes).clamp(2, most.saturating_add(1).max(2)),
+                    None => self.limit(limit_bytes),
+                };
+                let limit = i32::try_from(limit).unwrap_or(i32::MAX);
                 let answer = match queried.clone() {
-                    Some(tenant) => self.query(tenant, start.clone(), limit).await,
+                    Some(tenant) => {
+                        self.query(tenant, keys.as_ref().map(|(range, _)| range), start.clone(), limit).await
+                    }
                     None => self.scan_segment(tenant.clone(), segment, start.clone(), limit).await,
                 };
                 if answer.as_ref().is_err_and(|error| error.class() == ErrorClass::Timeout) {
@@ -68,7 +87,11 @@ impl DynamoDbStore {
                 break;
             }
             let found = found(fields, item)?;
-            if queried.is_some() && !segment.has(&found.tenant, &found.key) {
+            let is_wanted = |(range, _): &(KeyRange, usize)| {
+                str::from_utf8(&found.key).is_ok_and(|key| range.contains(key))
+            };
+            let is_beside = keys.as_ref().is_some_and(|keys| !is_wanted(keys));
+            if is_beside || queried.is_some() && !segment.has(&found.tenant, &found.key) {
                 gathered.pass(found);
             } else {
                 gathered.take(found);
@@ -90,12 +113,12 @@ impl DynamoDbStore {
     }
 
     /// How many items probably have this many bytes. The first page has to guess.
-    fn limit(&self, limit_bytes: usize) -> i32 {
+    fn limit(&self, limit_bytes: usize) -> usize {
         let usual = match self.usual_bytes.load(Relaxed) {
             0 => GUESS_BYTES,
             usual => usual,
         };
-        i32::try_from(limit_bytes.div_ceil(usual).max(1)).unwrap_or(i32::MAX)
+        limit_bytes.div_ceil(usual).max(1)
     }
 
     /// The page did not arrive in time: the next one asks for fewer items, whatever their size was.
@@ -107,19 +130,30 @@ impl DynamoDbStore {
     async fn query(
         &self,
         tenant: AttributeValue,
+        keys: Option<&KeyRange>,
         start: Option<Item>,
         limit: i32,
     ) -> Result<Items, StoreError> {
-        let request = self
+        let condition = keys.and_then(condition).map(|condition| format!(" AND {condition}"));
+        let mut request = self
             .pages
             .query()
             .table_name(&self.table)
             .consistent_read(true)
-            .key_condition_expression("#t = :t")
+            .key_condition_expression(format!("#t = :t{}", condition.as_deref().unwrap_or_default()))
             .expression_attribute_names("#t", &self.options.fields.tenant)
             .expression_attribute_values(":t", tenant)
             .set_exclusive_start_key(start)
             .limit(limit);
+        if let (Some(range), true) = (keys, condition.is_some()) {
+            request = request.expression_attribute_names("#k", &self.options.fields.key);
+            let ends = [(":from", Some(range.start().0)), (":end", range.end())];
+            for (name, end) in ends.into_iter().filter_map(|(name, end)| Some((name, end?))) {
+                if !end.is_empty() {
+                    request = request.expression_attribute_values(name, AttributeValue::S(end.to_owned()));
+                }
+            }
+        }
         let answer = request.send().await.map_err(|error| of_request(Access::Read, &self.table, error))?;
         Ok((answer.items.unwrap_or_default(), more(answer.last_evaluated_key)))
     }
@@ -149,6 +183,17 @@ impl DynamoDbStore {
         }
         let answer = request.send().await.map_err(|error| of_request(Access::Read, &self.table, error))?;
         Ok((answer.items.unwrap_or_default(), more(answer.last_evaluated_key)))
+    }
+}
+
+/// What a `Query` asks of the key; `None`: nothing. There can be one comparison only, so with two ends both are included.
+fn condition(range: &KeyRange) -> Option<&'static str> {
+    match (range.start(), range.end()) {
+        (("", _), None) => None,
+        (("", _), Some(_)) => Some("#k < :end"),
+        ((_, true), None) => Some("#k >= :from"),
+        ((_, false), None) => Some("#k > :from"),
+        (_, Some(_)) => Some("#k BETWEEN :from AND :end"),
     }
 }
 

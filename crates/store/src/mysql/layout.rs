@@ -239,12 +239,20 @@ impl Layout {
             Scope::UpTo(end) => {
                 and(format_args!("{}", places(tenant, key, after, Some(end.place()?))));
             }
-            Scope::Tenant(of) => {
+            Scope::Tenant(of) | Scope::Keys { tenant: of, .. } => {
                 let exactly = tenant.and_exactly(of.as_bytes());
                 and(format_args!("{} = {}{exactly}", tenant.name, tenant.value(of.as_bytes())));
                 if let Some((_, at)) = after {
                     and(format_args!("{} > {}", key.name, key.value(at)));
                 }
+            }
+        }
+        if let Scope::Keys { range, .. } = scope {
+            let (from, includes_from) = range.start();
+            let than = if includes_from { ">=" } else { ">" };
+            and(format_args!("{} {than} {}", key.name, key.value(from.as_bytes())));
+            if let Some(end) = range.end() {
+                and(format_args!("{} < {}", key.name, key.value(end.as_bytes())));
             }
         }
         // Other keys have other bytes than their texts: rows of other segments are left out when they are here.

@@ -37,6 +37,8 @@ pub(super) struct Layout {
     pub(super) scan_tenant: Scan,
     /// Tenant and key of the last place are the last arguments.
     pub(super) scan_up_to: Scan,
+    /// The key that ends the range is the last argument.
+    pub(super) scan_keys: Scan,
     /// Tenant and key of what the server takes for the id that is given.
     pub(super) equal: SqlStr,
     pub(super) estimate: SqlStr,
@@ -162,6 +164,13 @@ impl Layout {
             };
             Scan { first: page(">="), next: page(">") }
         };
+        let of_tenant = |of: &str, at: &str, than: &str| {
+            let exactly = match keys.tenant.kind {
+                KeyKind::Loose => format!(" AND {of}::text COLLATE \"C\" = $1"),
+                _ => String::new(),
+            };
+            format!("{of} = $1{tenant_as}{exactly} AND {at} {than} $2{key_as}")
+        };
         let [get, get_many, versions] = match &ledger {
             None => [
                 format!("{select} WHERE {is_it}{exactly_one}"),
@@ -193,13 +202,8 @@ impl Layout {
                      AND ({of}, {at}) <= ($4{tenant_as}, $5{key_as})"
                 )
             }),
-            scan_tenant: scan(&|of, at, than| {
-                let exactly = match keys.tenant.kind {
-                    KeyKind::Loose => format!(" AND {of}::text COLLATE \"C\" = $1"),
-                    _ => String::new(),
-                };
-                format!("{of} = $1{tenant_as}{exactly} AND {at} {than} $2{key_as}")
-            }),
+            scan_tenant: scan(&of_tenant),
+            scan_keys: scan(&|of, at, than| format!("{} AND {at} < $4{key_as}", of_tenant(of, at, than))),
             equal: sql(format!("SELECT t.{tenant}, t.{key} FROM {name} AS t WHERE {is_it} LIMIT 1")),
             estimate: sql(format!(
                 "SELECT nullif(reltuples, -1)::bigint, pg_table_size(oid) FROM pg_class \

@@ -74,3 +74,42 @@ fn a_page_with_nothing_to_show_has_a_place_to_continue_after() {
     let nowhere = Gathered::default().end(true).expect_err("it would seem to be the last page");
     assert!(nowhere.to_string().contains("ended nowhere"), "{nowhere}");
 }
+
+/// Stores that applications write may take the scope for another one.
+#[test]
+fn a_list_is_only_of_what_was_asked_for() {
+    let record = |tenant: &str, key: &str| {
+        let id = Id { tenant: tenant.to_owned(), key: key.to_owned() };
+        (id, Record { version: Version(1), value: None })
+    };
+    let range = KeyRange::prefix("b").after("b3");
+    let listed = |records: &[(&str, &str)], next: Option<&str>| {
+        let records = records.iter().map(|(tenant, key)| record(tenant, key)).collect();
+        let next = next.map(|key| Cursor::after(b"t", key.as_bytes()));
+        Listed::of(Page { records, next, ..Page::default() }, "t", &range, 2)
+    };
+    let all = Listed { records: vec![record("t", "b4"), record("t", "b5")], next: Some("b5".to_owned()) };
+    assert_eq!(listed(&[("t", "b4"), ("t", "b5"), ("t", "b6")], None), Ok(all));
+    for end in ["b4", "c"] {
+        let empty = Listed { records: Vec::new(), next: Some(end.to_owned()) };
+        assert_eq!(listed(&[], Some(end)), Ok(empty), "an end need not be a record, nor in the range");
+    }
+    let beside =
+        "scan: the store returned a record that is not in the scope: does it support Scope::Keys? (key";
+    for (wrong, next, told) in [
+        (&[("t", "b4"), ("u", "b5")][..], None, format!("{beside} \"b5\" of tenant \"u\")")),
+        (&[("t", "b3"), ("t", "b4")][..], None, format!("{beside} \"b3\" of tenant \"t\")")),
+        (&[("t", "c")][..], None, format!("{beside} \"c\" of tenant \"t\")")),
+        (&[("t", "b5"), ("t", "b4")][..], None, "key: the keys came out of order".to_owned()),
+        (&[][..], Some("b3"), "scan: a page ended at key \"b3\", and the range begins at \"b3\"".to_owned()),
+        (&[][..], Some("b"), "scan: a page ended at key \"b\"".to_owned()),
+    ] {
+        let error = listed(wrong, next).expect_err("refused").to_string();
+        assert!(error.starts_with(&told), "{error}");
+    }
+    let error = unreadable("version", "it is no number".to_owned());
+    let foreign = Unreadable { tenant: "t".to_owned(), key: "b4".to_owned(), error };
+    let page = Page { unreadable: vec![foreign], ..Page::default() };
+    let error = Listed::of(page, "t", &range, 2).expect_err("unreadable").to_string();
+    assert_eq!(error, "version: it is no number (key \"b4\" of tenant \"t\")");
+}

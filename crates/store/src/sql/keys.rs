@@ -247,6 +247,18 @@ impl Keys {
         self.kinds() == [KeyKind::Bytes; 2]
     }
 
+    /// The order of one tenant's keys.
+    pub(in super::super) fn key_order(&self) -> ScanOrder {
+        match self.key.kind {
+            KeyKind::Bytes => ScanOrder::Bytes,
+            _ => {
+                let column =
+                    format!("{} of column {}, {}", self.key.order(), self.names[1], self.key.definition);
+                ScanOrder::Own(column)
+            }
+        }
+    }
+
     pub(in super::super) fn scan_order(&self) -> ScanOrder {
         match self.are_in_byte_order() {
             true => ScanOrder::Bytes,

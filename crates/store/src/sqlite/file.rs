@@ -1,12 +1,19 @@
-//! The identity of a file.
+//! The path and the identity of a file.
 
-use std::{fs::Metadata, io, path::Path, time::UNIX_EPOCH};
-
-use super::{
-    super::{Identity, StoreError, sql::not_applied},
-    shown,
+use std::{
+    fs::Metadata,
+    io,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
+
+use super::super::{Identity, StoreError, sql::not_applied};
 use cutover_core::outcome::ErrorClass;
+
+/// For messages about a file.
+pub(super) fn shown(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
 
 /// The identity of a table of the file that is at this path now.
 pub(super) fn identity(path: &Path, table: &str) -> Result<Identity, StoreError> {

@@ -38,6 +38,8 @@ pub(super) struct Layout {
     pub(super) scan_tenant: Scan,
     /// Tenant and key of the last place are the last arguments.
     pub(super) scan_up_to: Scan,
+    /// The key that ends the range is the last argument.
+    pub(super) scan_keys: Scan,
     pub(super) count: SqlStr,
     /// `None`: versions are in columns, and [`Self::put`], [`Self::insert`] and [`Self::update`] write.
     pub(super) ledger: Option<Ledger>,
@@ -109,7 +111,7 @@ impl Layout {
                 count: format!("SELECT count(*) FROM {name}"),
             },
         };
-        let [scan_all, scan_up_to, scan_tenant] =
+        let [scan_all, scan_up_to, scan_tenant, scan_keys] =
             reads.scans.map(|[first, next]| Scan { first: sql(first), next: sql(next) });
         Self {
             get: sql(reads.get),
@@ -129,6 +131,7 @@ impl Layout {
             scan_all,
             scan_up_to,
             scan_tenant,
+            scan_keys,
             count: sql(reads.count),
             insert: sql(format!("{insert} {conflict} NOTHING")),
             ledger: table.ledger().map(|ledger| Ledger::new(&table, &ledger)),

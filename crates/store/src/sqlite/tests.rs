@@ -31,3 +31,25 @@ async fn a_full_disk_refuses_the_write_and_keeps_what_was_there() {
     assert_eq!(store.put_many_if_newer(&batch).await, Ok(vec![Copied::Written; batch.len()]));
     assert_eq!(store.get(&id).await, Ok(Some(small)));
 }
+
+#[tokio::test]
+async fn a_list_reads_a_range_of_the_primary_key() {
+    use crate::mapping::Versions;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    for versions in [Versions::Columns, Versions::Ledger] {
+        let path = dir.path().join(format!("{versions:?}.db"));
+        let table = SqlTable { versions, ..SqlTable::from("records") };
+        let store = SqliteStore::create(&path, table, SqliteOptions::default()).await.expect("created");
+        for includes_from in [true, false] {
+            let scan = store.layout.scan_keys.page(includes_from);
+            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", scan.as_str()));
+            let steps = sqlx::query_as(explain).bind("t").bind("a").bind("b").fetch_all(&store.readers).await;
+            let steps: Vec<(i64, i64, i64, String)> = steps.expect("explained");
+            let plan: Vec<_> = steps.into_iter().map(|(.., step)| step).collect();
+            assert!(!plan.iter().any(|step| step.starts_with("SCAN") || step.contains("TEMP")), "{plan:?}");
+            let ranges = plan.iter().filter(|step| step.contains("key>? AND key<?"));
+            let tables = if versions == Versions::Ledger { 2 } else { 1 };
+            assert_eq!(ranges.count(), tables, "one range for each table: {plan:?}");
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! The suite's values as documents, so that a store of documents can run it.
 
 use crate::{
-    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store, StoreError,
-    Version,
+    Copied, Cursor, Estimate, Id, KeyRange, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
+    StoreError, Version,
     document::{Attribute, Document},
 };
 use async_trait::async_trait;
@@ -83,6 +83,14 @@ impl<S: Store> Store for Documents<S> {
         let page = self.0.scan(scope, segment, cursor, limit_bytes).await?;
         let records = page.records.into_iter().map(|(id, record)| (id, back(record))).collect();
         Ok(Page { records, ..page })
+    }
+
+    fn check_range(&self, range: &KeyRange) -> Result<(), StoreError> {
+        self.0.check_range(range)
+    }
+
+    fn key_order(&self) -> ScanOrder {
+        self.0.key_order()
     }
 
     fn scan_order(&self) -> ScanOrder {

@@ -5,7 +5,7 @@ use crate::{Cursor, Id, Scope, Segment, Store};
 use super::{id, record};
 
 /// Tests a store that scans in order of tenant and key, byte by byte: wherever a scan is cut, each record is in
-/// exactly one range. The store must be empty.
+/// exactly one range, and its keys can be listed. The store must be empty.
 ///
 /// # Panics
 /// If a record is missing, or found where it does not belong.
@@ -26,6 +26,7 @@ pub async fn scans_in_order(store: &dyn Store) {
         assert_eq!(range(store, None, Some(from)).await, before, "to {from:?}");
         assert_eq!(range(store, Some(from), None).await, after, "from {from:?}");
     }
+    super::lists_in_order(store).await;
 }
 
 /// Tests every range between two of `places`. `all`: every record of the store, in order.

@@ -19,8 +19,9 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use cutover_store::{
-    Copied, Cursor, DynamoDbOptions, DynamoDbStore, Id, Put, Record, Scope, Segment, Store, StoreError,
-    Version, mapping::Fields,
+    Copied, Cursor, DynamoDbOptions, DynamoDbStore, Id, KeyRange, Put, Record, ScanOrder, Scope, Segment,
+    Store, StoreError, Version,
+    mapping::{Fields, KeyType},
 };
 
 use super::{
@@ -52,6 +53,23 @@ fn table() -> String {
     static TABLES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let n = TABLES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     format!("cutover-test-{}-{n}", std::process::id())
+}
+
+#[tokio::test]
+async fn keys_are_listed_where_the_tenant_is_the_partition_key() {
+    let Some(url) = server() else { return };
+    suite::lists_in_order(&Documents(create(&url).await)).await;
+    let order = async |fields: Fields| {
+        let options = DynamoDbOptions { fields, ..patient() };
+        let store = DynamoDbStore::create(&url, &table(), options).await.expect("created");
+        let ScanOrder::Own(order) = store.key_order() else { panic!("of bytes") };
+        store.list("t", &KeyRange::all(), 9, 1 << 20).await.expect_err("refused");
+        order
+    };
+    let alone = Fields { key: "tenant".to_owned(), ..Fields::default() };
+    assert!(order(alone).await.contains("its own tenant"));
+    let number = Fields { key_type: KeyType::N, ..Fields::default() };
+    assert_eq!(order(number).await, "that of a number (N) in key");
 }
 
 async fn create(url: &str) -> DynamoDbStore {

@@ -2,6 +2,8 @@
 
 #[path = "typed_keys/keyed.rs"]
 mod keyed;
+#[path = "typed_keys/listed.rs"]
+mod listed;
 #[path = "typed_keys/loose.rs"]
 mod loose;
 #[path = "typed_keys/order.rs"]

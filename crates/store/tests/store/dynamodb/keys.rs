@@ -91,6 +91,7 @@ impl<S: Store> Store for Keyed<S> {
         let scope = match scope {
             Scope::All | Scope::UpTo(_) => scope.clone(),
             Scope::Tenant(tenant) => Scope::Tenant(to(self.tenant, tenant)),
+            Scope::Keys { .. } => unreachable!("these keys can't be listed"),
         };
         let page = self.store.scan(&scope, segment, cursor, limit_bytes).await?;
         let records = page.records.into_iter().map(|(id, record)| (self.back(id), record)).collect();

@@ -107,6 +107,7 @@ impl Store for Keyed {
         let scope = match scope {
             Scope::All | Scope::UpTo(_) => scope.clone(),
             Scope::Tenant(tenant) => Scope::Tenant(self.value(self.kinds[0], tenant)),
+            Scope::Keys { .. } => unreachable!("these keys can't be listed"),
         };
         let page = self.store.scan(&scope, segment, cursor, limit_bytes).await?;
         let records = page.records.into_iter().map(|(id, record)| (self.back(id), record)).collect();
