@@ -88,7 +88,7 @@ pub(super) fn read(error: &ReadError) -> Status {
         ReadError::Failed { error, .. } => store(error, message),
         ReadError::Unavailable(error) => unavailable(error),
         ReadError::Invalid(_) => invalid(message),
-        ReadError::Value(_) => refused(message),
+        ReadError::Value(_) | ReadError::ValueOf { .. } => refused(message),
         _ => not_begun(&message),
     }
 }

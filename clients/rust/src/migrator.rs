@@ -16,6 +16,7 @@
 //!   ([`crate::store::document::typed`]). Their `_bytes` twins leave the content alone.
 //! - **Compare first.** [`Migrator::put_if`] writes if the content is what its caller expects.
 //! - **Several records.** [`Migrator::get_many`] reads records as [`Migrator::get`] does, in few store calls.
+//!   [`Migrator::list`] reads those of a range of keys so, page by page.
 //!   [`Migrator::query`] tells which store has a tenant's records, for queries of your own.
 //! - **Hold.** Before it begins, an operation waits for at most the policy's `hold_timeout_ms`.
 //!
@@ -25,6 +26,7 @@
 //! - Of reads that involved the target, exactly one of `hit` (it has the record), `miss` (only the source had
 //!   it; then `migrated` counts the copy) and `not_found` (no record, or a deleted one). In addition
 //!   `repaired`, if a confirmed read found that the target was behind. `get_many` counts each record.
+//!   `list` counts a page once, as `miss` if it had one, else as `hit` if it had one; `migrated` counts each copy.
 //! - Of writes to both stores, `both_ok`, `only_target_failed` or `only_source_failed`, by their puts. The
 //!   source goes first, so both never fail.
 //! - `indeterminate` and `not_applied` are outcomes of writes. `unavailable` is any operation that was held
@@ -33,6 +35,7 @@
 mod calls;
 mod error;
 mod finish;
+mod listing;
 mod many;
 mod put_if;
 mod querying;
@@ -48,6 +51,7 @@ use tokio::sync::Semaphore;
 
 pub use crate::stamp::{AHEAD_MS, StampError, Stamper, stamp};
 pub use error::{Cause, ReadError, RefusedUntil, Unavailable, WriteError};
+pub use listing::{LIST_MAX, Listing};
 pub use put_if::PutIf;
 
 use crate::{

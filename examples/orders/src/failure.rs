@@ -50,9 +50,9 @@ impl From<ReadError> for Failure {
         match &error {
             ReadError::Invalid(_) => Self::invalid(&error.to_string()),
             ReadError::Unavailable(why) => why.into(),
-            ReadError::Value(_) | ReadError::Failed { error: StoreError::Permanent { .. }, .. } => {
-                Self::internal(error)
-            }
+            ReadError::Value(_)
+            | ReadError::ValueOf { .. }
+            | ReadError::Failed { error: StoreError::Permanent { .. }, .. } => Self::internal(error),
             // A read has changed nothing, whatever happened.
             _ => Self::retry(error),
         }

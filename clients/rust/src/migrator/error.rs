@@ -44,9 +44,30 @@ pub enum ReadError {
     /// The tenant or the key is invalid.
     #[error(transparent)]
     Invalid(#[from] IdError),
+    /// [`super::Migrator::list`] at a store that does not order keys by their bytes. A retry fails too.
+    #[error(
+        "list is refused, because the {} does not order keys by their bytes: it has {order}. Use query, or read single \
+         records (docs/guides/queries.md, \"Lists\", has the keys that can be listed)",
+        name(*.store)
+    )]
+    CantList {
+        /// Which one.
+        store: StoreRole,
+        /// Its order.
+        order: String,
+    },
     /// The record does not fit the type that it was read as. A retry fails too.
     #[error("the record can't be read as this type: {0}")]
     Value(#[source] DocumentError),
+    /// A record of a list does not fit the type that it was read as. A retry fails too.
+    #[error("record {key:?} can't be read as this type: {error}")]
+    ValueOf {
+        /// Its key.
+        key: String,
+        /// What does not fit.
+        #[source]
+        error: DocumentError,
+    },
 }
 
 /// Why a write was not acknowledged.

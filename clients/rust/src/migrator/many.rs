@@ -8,7 +8,7 @@ use super::{
     Inner, Migrator, READS_MAX, ReadError, Unavailable,
     calls::Calls,
     finish::Finish,
-    rules::{Answer, Condition, OperationStep, Read, ReadCall, ReadEnd, Seen},
+    rules::{Answer, Condition, Found, OperationStep, Read, ReadCall, ReadEnd, Seen},
     shadow,
 };
 use crate::{
@@ -21,14 +21,14 @@ use crate::{
 /// How many records one operation reads: what DynamoDB reads at once.
 const TOGETHER_MAX: usize = 100;
 
-type ReadStep = OperationStep<Read, ReadCall, ReadEnd>;
+pub(super) type ReadStep = OperationStep<Read, ReadCall, ReadEnd>;
 
 /// The answers in the order of the ids, or `None` if the read was overtaken and has to be repeated.
-type Answered = Option<Result<Vec<Option<Vec<u8>>>, ReadError>>;
+pub(super) type Answered = Option<Result<Vec<Option<Vec<u8>>>, ReadError>>;
 
 /// One of the records.
-struct One {
-    id: Id,
+pub(super) struct One {
+    pub(super) id: Id,
     step: ReadStep,
     source: Option<Record>,
     target: Option<Record>,
@@ -37,11 +37,13 @@ struct One {
 }
 
 /// The state of one read of several records.
-struct Reading {
+pub(super) struct Reading {
     /// Declared before the operation, so that calls are counted before their revision is acknowledged.
-    calls: Calls,
-    operation: Operation,
-    all: Vec<One>,
+    pub(super) calls: Calls,
+    pub(super) operation: Operation,
+    pub(super) all: Vec<One>,
+    /// Nobody asked for these keys: those without a record are no answer.
+    pub(super) is_list: bool,
 }
 
 impl Migrator {
@@ -118,14 +120,10 @@ impl Migrator {
 }
 
 async fn read(inner: &Arc<Inner>, operation: Operation, tenant: &str, ids: &[Id]) -> Answered {
-    let decision = operation.decision;
-    let first = Read::begin(decision.rung, decision.no_fallback, operation.policy.level);
-    let step = first.expect("an admitted operation is not on hold");
-    let one =
-        |id: &Id| One { id: id.clone(), step, source: None, target: None, asked_source: false, error: None };
-    let all = ids.iter().map(one).collect();
-    let calls = Calls::new(inner.clone(), tenant, decision.revision, operation.standing());
-    let mut reading = Reading { calls, operation, all };
+    let step = first_step(&operation);
+    let all = ids.iter().map(|id| One::new(id.clone(), step)).collect();
+    let calls = Calls::new(inner.clone(), tenant, operation.decision.revision, operation.standing());
+    let mut reading = Reading { calls, operation, all, is_list: false };
     // Nothing is written before the first copy: until then the read may be dropped at any time.
     while !reading.all.iter().any(One::copies) {
         if !reading.gets().await {
@@ -135,9 +133,16 @@ async fn read(inner: &Arc<Inner>, operation: Operation, tenant: &str, ids: &[Id]
     Finish::new(reading.run()).await
 }
 
+/// What every read of this operation does first.
+pub(super) fn first_step(operation: &Operation) -> ReadStep {
+    let decision = operation.decision;
+    let first = Read::begin(decision.rung, decision.no_fallback, operation.policy.level);
+    first.expect("an admitted operation is not on hold")
+}
+
 impl Reading {
     /// Runs the rest of the read, copies included.
-    async fn run(mut self) -> Answered {
+    pub(super) async fn run(mut self) -> Answered {
         loop {
             let copied = self.copies().await;
             if !self.gets().await && !copied {
@@ -147,12 +152,10 @@ impl Reading {
     }
 
     /// Makes the next calls that only read, one to each store. Returns whether there were any.
-    async fn gets(&mut self) -> bool {
+    pub(super) async fn gets(&mut self) -> bool {
         let mut any = false;
         for store in [StoreRole::Source, StoreRole::Target] {
-            let asks =
-                |one: &&mut One| matches!(one.step, OperationStep::Call(_, ReadCall::Get(of)) if of == store);
-            let mut ones: Vec<_> = self.all.iter_mut().filter(asks).collect();
+            let mut ones: Vec<_> = self.all.iter_mut().filter(|one| one.reads() == Some(store)).collect();
             if ones.is_empty() {
                 continue;
             }
@@ -170,28 +173,37 @@ impl Reading {
         any
     }
 
-    /// Makes the copies that are due. Returns whether there were any.
+    /// Makes the copies that are due. Returns whether there were any. After one has failed the read can only fail, so the
+    /// others fail without a call: each could take as long as that one, and the operation holds the barrier.
     async fn copies(&mut self) -> bool {
         let mut any = false;
+        let mut failed = self.all.iter().find_map(One::failed_target);
         for one in self.all.iter_mut().filter(|one| one.copies()) {
             any = true;
+            if let Some(error) = &failed {
+                one.failed(error.clone());
+                continue;
+            }
             let record = one.source.as_ref().expect("the rules copy only what the source has answered");
             match self.calls.put(StoreRole::Target, &one.id, record, Condition::Newer).await {
                 Ok(put) => one.answer(Answer::Put(put)),
-                Err(error) => one.failed(error),
+                Err(error) => {
+                    let error = error.of_record(&one.id.tenant, &one.id.key);
+                    one.failed(error.clone());
+                    failed = Some(error);
+                }
             }
         }
         any
     }
 
     /// Counts the read and ends its operation.
-    fn conclude(mut self) -> Answered {
+    pub(super) fn conclude(mut self) -> Answered {
         let (inner, calls) = (self.calls.inner.clone(), &mut self.calls);
         let overtaken = inner.overtaken(&self.operation, &calls.tenant);
         calls.paired(calls.read_failed(StoreRole::Source), calls.read_failed(StoreRole::Target));
         let rung = self.operation.decision.rung;
-        let mut failed = None;
-        let mut answered = None;
+        let (mut failed, mut answered, mut of_list) = (None, None, None);
         let mut values = Vec::with_capacity(self.all.len());
         for one in self.all {
             let end = one.end();
@@ -207,7 +219,12 @@ impl Reading {
             if overtaken {
                 continue;
             }
-            calls.found(found);
+            match (self.is_list, found) {
+                (false, _) => calls.found(found),
+                (true, Found::NotFound) => {}
+                (true, Found::Miss) => of_list = Some(found),
+                (true, _) => _ = of_list.get_or_insert(found),
+            }
             if rung == Rung::Dual {
                 shadow::sample(&inner, &self.operation, &one.id, one.source.as_ref());
             }
@@ -217,7 +234,8 @@ impl Reading {
                 None => None,
             };
             let value = record.and_then(|record| record.value);
-            if let Some(store) = end.answered(rung, one.asked_source) {
+            let is_answer = value.is_some() || !self.is_list;
+            if let Some(store) = end.answered(rung, one.asked_source).filter(|_| is_answer) {
                 let (_, is_found) = answered.get_or_insert((store, true));
                 *is_found &= value.is_some();
             }
@@ -229,6 +247,10 @@ impl Reading {
         if let Some(error) = failed {
             return Some(Err(error));
         }
+        // A page's records are no separate evidence: it counts once, as a miss if it has one.
+        if let Some(found) = of_list {
+            calls.found(found);
+        }
         // One call, so it counts once: as found if every record was.
         if let Some((store, is_found)) = answered {
             calls.answered(store, is_found);
@@ -238,11 +260,23 @@ impl Reading {
 }
 
 impl One {
-    const fn copies(&self) -> bool {
+    pub(super) const fn new(id: Id, step: ReadStep) -> Self {
+        Self { id, step, source: None, target: None, asked_source: false, error: None }
+    }
+
+    pub(super) const fn copies(&self) -> bool {
         matches!(self.step, OperationStep::Call(_, ReadCall::Copy))
     }
 
-    fn got(&mut self, store: StoreRole, record: Option<Record>) {
+    /// The store that it has to read next.
+    pub(super) const fn reads(&self) -> Option<StoreRole> {
+        match self.step {
+            OperationStep::Call(_, ReadCall::Get(store)) => Some(store),
+            _ => None,
+        }
+    }
+
+    pub(super) fn got(&mut self, store: StoreRole, record: Option<Record>) {
         let seen = record.as_ref().map(Seen::from);
         match store {
             StoreRole::Source => (self.source, self.asked_source) = (record, true),
@@ -254,6 +288,12 @@ impl One {
     fn failed(&mut self, error: StoreError) {
         self.answer(Answer::from(&error));
         self.error = Some(error);
+    }
+
+    /// Why it has failed at the target.
+    fn failed_target(&self) -> Option<StoreError> {
+        let has_failed = matches!(self.step, OperationStep::End(ReadEnd::Failed(StoreRole::Target)));
+        self.error.clone().filter(|_| has_failed)
     }
 
     fn answer(&mut self, answer: Answer) {
