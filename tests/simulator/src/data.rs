@@ -11,8 +11,8 @@ use cutover_client::{
     report::ErrorClass,
     routing::Mutation,
     store::{
-        Copied, Cursor, Estimate, Id, MemoryStore, Page, Pressure, Put, Record, Scope, Segment, Store,
-        StoreError, Version,
+        Copied, Cursor, Estimate, Id, MemoryStore, Page, Pressure, Put, Record, ScanOrder, Scope, Segment,
+        Store, StoreError, Version,
     },
 };
 use futures::FutureExt as _;
@@ -375,6 +375,10 @@ impl Store for DataStore {
         let scan =
             move |store: &MemoryStore| at_once(store.scan(&scope, segment, cursor.as_ref(), limit_bytes));
         self.call_after(delay, Vec::new(), scan).await
+    }
+
+    fn key_order(&self) -> ScanOrder {
+        ScanOrder::Bytes
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

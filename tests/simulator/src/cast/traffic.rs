@@ -1,10 +1,14 @@
 //! Reads and writes of records, each told to the oracle.
 
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use cutover_client::{
     migrator::{Edit, Migrator, PutIf, WriteError},
-    store::{Id, Version},
+    store::{Id, KeyRange, Version},
     watch::Current,
 };
 use rand::{RngExt as _, rngs::SmallRng};
@@ -102,6 +106,9 @@ impl Party<'_> {
         if (85..90).contains(&kind) {
             return self.put_if(&tenant, &key).await;
         }
+        if kind < 3 {
+            return self.list(random, &tenant, &key).await;
+        }
         let watched = Watched::new(&tenant, self.by, self.current);
         if kind < 45 {
             let began = oracle::now();
@@ -146,6 +153,39 @@ impl Party<'_> {
             invariants::acknowledged(&id, *version);
         }
         ended(&record, number, written, (self.vouches)());
+    }
+
+    /// Lists a tenant's records, page by page. Each key that anybody has used is a read, also if the page lacks it.
+    async fn list(&self, random: &mut SmallRng, tenant: &str, key: &str) {
+        let mut range = match random.random_range(0..3) {
+            0 => KeyRange::all(),
+            1 => KeyRange::prefix("k"),
+            _ => KeyRange::all().at_least(key),
+        };
+        let limit = random.random_range(1..8);
+        loop {
+            let left_behind = (self.left_behind)();
+            let watched = Watched::new(tenant, self.by, self.current);
+            let began = oracle::now();
+            let Ok(page) = self.migrator.list_bytes(tenant, &range, limit).await else { return };
+            let left_behind = left_behind || (self.left_behind)();
+            if !(self.vouches)() || left_behind && watched.may_be_stale() {
+                return;
+            }
+            watched.counts(true, left_behind);
+            let found: BTreeMap<_, _> =
+                page.records.iter().map(|(key, bytes)| (name(tenant, key), value(bytes))).collect();
+            let known = oracle::records().into_iter().filter(|record| {
+                let of_tenant = record.split_once('/').filter(|(of, _)| *of == tenant);
+                let is_past = |key: &str| page.next.as_deref().is_some_and(|next| key > next);
+                of_tenant.is_some_and(|(_, key)| range.contains(key) && !is_past(key))
+            });
+            for record in known.chain(found.keys().cloned()).collect::<BTreeSet<_>>() {
+                oracle::read(&record, found.get(&record).copied(), began, self.by, false);
+            }
+            let Some(next) = page.next else { return };
+            range = range.after(&next);
+        }
     }
 
     /// Reads a record, and replaces it if it is still what was read.
