@@ -1,4 +1,4 @@
-//! The fuzzer's program, when cargo-fuzz builds it. Otherwise writes what a fuzzer begins with, and replays inputs.
+//! The fuzzer's program, if `tests/fuzz/run` builds it. Otherwise checks single inputs.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]
@@ -10,8 +10,12 @@ mod fuzzed {
 
     static TARGET: OnceLock<cutover_fuzz::Target> = OnceLock::new();
 
-    /// One program has all targets, because it takes minutes to build.
+    /// One program has all targets, because it takes minutes to build. It also writes what they begin with.
     pub(crate) fn choose() {
+        if let Some(folder) = std::env::var_os("CUTOVER_FUZZ_SEEDS") {
+            cutover_fuzz::seeds::write_all(folder.as_ref()).expect("seeds can be written");
+            std::process::exit(0);
+        }
         let name = std::env::var("CUTOVER_FUZZ").expect("CUTOVER_FUZZ names a target");
         let target = cutover_fuzz::target(&name).unwrap_or_else(|| panic!("there is no target {name:?}"));
         TARGET.get_or_init(|| target);
@@ -23,16 +27,15 @@ mod fuzzed {
 }
 
 #[cfg(not(fuzzing))]
-use std::{env, error::Error, fs, path::Path, process::ExitCode};
+use std::{env, error::Error, fs, process::ExitCode};
 
 #[cfg(not(fuzzing))]
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words[..] {
-        ["seeds", folder] => write_seeds(Path::new(folder)),
         ["replay", target, ref files @ ..] if !files.is_empty() => replay(target, files),
-        _ => Err("usage: cutover-fuzz seeds FOLDER | cutover-fuzz replay TARGET FILE..".into()),
+        _ => Err("usage: cutover-fuzz replay TARGET FILE..".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,23 +44,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Writes FOLDER/TARGET.dict and FOLDER/TARGET/seed-N for each target.
-#[cfg(not(fuzzing))]
-fn write_seeds(folder: &Path) -> Result<(), Box<dyn Error>> {
-    for target in cutover_fuzz::TARGETS {
-        let inputs = folder.join(target.name);
-        fs::create_dir_all(&inputs)?;
-        for (at, seed) in cutover_fuzz::seeds::all(target).into_iter().enumerate() {
-            fs::write(inputs.join(format!("seed-{at:04}")), seed)?;
-        }
-        fs::write(
-            folder.join(format!("{}.dict", target.name)),
-            cutover_fuzz::seeds::dictionary(target.words),
-        )?;
-    }
-    Ok(())
 }
 
 /// Checks inputs that a fuzzer found.

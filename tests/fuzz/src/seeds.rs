@@ -1,8 +1,8 @@
 //! What a fuzzer begins with: examples of this repository, and what was found before.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
-use crate::Target;
+use crate::{TARGETS, Target};
 
 /// The examples of a target, and its inputs in `found/`.
 pub fn all(target: &Target) -> Vec<Vec<u8>> {
@@ -15,8 +15,21 @@ pub fn all(target: &Target) -> Vec<Vec<u8>> {
     all
 }
 
+/// Writes FOLDER/TARGET.dict and FOLDER/TARGET/seed-N for each target.
+pub fn write_all(folder: &Path) -> io::Result<()> {
+    for target in TARGETS {
+        let inputs = folder.join(target.name);
+        fs::create_dir_all(&inputs)?;
+        for (at, seed) in all(target).into_iter().enumerate() {
+            fs::write(inputs.join(format!("seed-{at:04}")), seed)?;
+        }
+        fs::write(folder.join(format!("{}.dict", target.name)), dictionary(target.words))?;
+    }
+    Ok(())
+}
+
 /// Words as libFuzzer reads them.
-pub fn dictionary(words: &[&str]) -> String {
+fn dictionary(words: &[&str]) -> String {
     let quoted = |word: &&str| {
         let byte = |byte: u8| match byte {
             b'"' | b'\\' => format!("\\{}", char::from(byte)),

@@ -94,7 +94,11 @@ fn check(text: &str) {
     match &read {
         Ok(spec) => {
             assert_eq!(spec.fingerprint().len(), 32);
-            assert_silent(&format!("{spec:?}"), text);
+            // A column may have the name of a url, and then it is no password.
+            let is_of_url = |line: &str| !line.contains(PASSWORD) || line.trim_start().starts_with("url");
+            if text.lines().all(is_of_url) {
+                assert_silent(&format!("{spec:?}"), text);
+            }
             for store in [&spec.source, &spec.target] {
                 assert_silent(&format!("{} {:?}", store.url, store.connect_url(|_| None)), text);
                 assert!(store.tables().count() > 0);
