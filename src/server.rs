@@ -29,7 +29,7 @@ use access::Access;
 pub use access::{bearer, create_admin};
 pub use error::Error;
 pub use files::raise_limit as raise_file_limit;
-use gate::{DEPOSED, Gate, PUT_BACK};
+use gate::{DEPOSED, Gate, PUT_BACK, STOPS};
 pub use listeners::Listeners;
 pub use offline::{inspect, restore, shown_store};
 use standby::Leading;
@@ -103,7 +103,12 @@ pub async fn run(
             certificates.as_ref().map(|certificates| certificates.grpc.clone()),
         );
         let port = Http { listener: sockets.http, certificates: certificates.clone() };
-        let ran = run_with(config.clone(), store.clone(), connections, Some(port), shutdown.as_mut()).await;
+        let mut leading = Leading::keep(lease.clone());
+        let (config_now, store_now) = (config.clone(), store.clone());
+        let ran =
+            run_with(config_now, store_now, connections, Some(port), shutdown.as_mut(), &mut leading).await;
+        // It may not renew what is given back.
+        leading.stop().await;
         if let Some(lease) = &lease {
             lease.vacate().await;
         }
@@ -141,8 +146,11 @@ where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     E: Into<tonic::codegen::StdError>,
 {
-    run_with(config, store, connections, None, shutdown).await
+    let mut leading = Leading::keep(store.lease());
+    run_with(config, store, connections, None, shutdown, &mut leading).await
 }
+
+/// `leading` is renewed while the store is read, and until everything has ended.
 
 async fn run_with<C, E>(
     config: Config,
@@ -150,13 +158,12 @@ async fn run_with<C, E>(
     connections: impl Stream<Item = Result<C, E>>,
     http: Option<Http>,
     shutdown: impl Future<Output = ()> + Send,
+    leading: &mut Leading,
 ) -> Result<(), Error>
 where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     E: Into<tonic::codegen::StdError>,
 {
-    // Renewed while the store is read, and until everything has ended.
-    let mut leading = Leading::keep(store.lease());
     let (registry, kept) = Registry::load(store.clone()).await?;
     let registry = Arc::new(registry);
     let registered = kept.instances.iter().map(InstanceRecord::label).collect::<Vec<_>>();
@@ -174,10 +181,7 @@ where
     let operate = Arc::new(Operate::new(store.clone(), registry.clone(), instances.clone()));
     if let Some(why) = &kept.restored {
         tracing::warn!("{why}: nobody moves until it is confirmed (cutover confirm)");
-        operate
-            .hold_restored(why, kept.put_back)
-            .await
-            .map_err(|error| Error::Restored(error.to_string()))?;
+        operate.hold_restored(why, kept.put_back).await.map_err(Error::Restored)?;
     }
     let passes = Passes::new(store.clone(), registry.clone(), operate.clone(), kept.passes);
     let passes = Arc::new(passes);
@@ -328,10 +332,8 @@ where
                 why = leading.ended() => Error::Deposed(why),
             }
         } => {
-            let (told, grace) = match anew {
-                Error::Deposed(_) => (DEPOSED, standby::ENDING),
-                _ => (PUT_BACK, GRACE),
-            };
+            let told = if matches!(anew, Error::Deposed(_)) { DEPOSED } else { PUT_BACK };
+            let grace = if store.lease().is_some() { store::ENDING } else { GRACE };
             // Nothing is done any more from what memory holds.
             let _ = (stop.send(true), ended.send(()), http_stop.send(()));
             gate.shut(told).await;
@@ -363,6 +365,7 @@ where
         served
     };
     let served = tokio::time::timeout(GRACE, both).await;
+    gate.shut(STOPS).await;
     // No further calls arrive: what is only in memory is stored now.
     let flush = async {
         let kept = [

@@ -31,7 +31,7 @@ use crate::domain::{Event, Finding, Key, Migration, PassCounts};
 pub use chain::{ChainPage, ChainState, ChainedEvent};
 pub use compaction::{Compacted, Dropped, Expired};
 pub use instance::{ALL_FREE_SLOTS, InstanceRecord, label, resting_slot};
-pub use lease::{Leader, Lease, SILENT, Seat, SeatStore, TRUSTED, Term};
+pub use lease::{CALL, ENDING, Leader, Lease, SILENT, Seat, SeatStore, TRUSTED, Term};
 pub use open::{Hold, hold_store, inspect_store, open_store, restore_store, shown_store};
 pub use tokens::{PreviousToken, TOKEN_EVENTS_MAX, TokenChange, TokenEvent, TokenRecord, TokenStore};
 pub use windows::{Counted, HeardRecord, WindowQuery, WindowStore};

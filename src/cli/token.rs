@@ -67,9 +67,9 @@ pub(super) struct Create {
     /// After how long it expires [default: never]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     expires: Option<Duration>,
-    /// Make an admin's token in this store instead, while no controller runs on it
-    #[arg(long, value_name = "URL", conflicts_with_all = ["migrations", "expires"])]
-    store: Option<String>,
+    /// Make an admin's token in this store instead, while no controller runs on it; without URL, in that of CUTOVER_STORE
+    #[arg(long, value_name = "URL", num_args = 0..=1, conflicts_with_all = ["migrations", "expires"])]
+    store: Option<Option<String>>,
     #[command(flatten)]
     to: To,
     #[command(flatten)]
@@ -138,6 +138,13 @@ impl Create {
                 let message = "--store makes admins' tokens only: give --role admin, and make the others with that token";
                 return Err(Failure::usage(message).into());
             }
+            let of_environment = || std::env::var("CUTOVER_STORE").ok();
+            let Some(store) = store.or_else(of_environment) else {
+                return Err(Failure::usage(
+                    "--store has no URL, and CUTOVER_STORE is not set: give one of them",
+                )
+                .into());
+            };
             let text = server::create_admin(&store, &name, &actor, &who.reason).await?;
             return made(global, to, &name, text.expose_secret());
         }

@@ -4,7 +4,7 @@ use super::TlsError;
 use crate::{
     config,
     https::HttpsError,
-    service::{NotifyError, TokenError},
+    service::{NotifyError, TokenError, operate},
     store::{self, OpenError},
 };
 
@@ -88,7 +88,7 @@ pub enum Error {
     },
     /// Migrations of a restored store can't be held.
     #[error("the store was restored, and its migrations can't be held: {0}")]
-    Restored(String),
+    Restored(operate::Error),
     /// The store is older than what an instance holds: the history that this process began with is no more.
     #[error("{0}: start the controller again, then look at cutover confirm")]
     PutBack(String),
@@ -119,12 +119,14 @@ pub enum Error {
 impl Error {
     /// Whether a controller that shares its store goes back to standby, instead of ending.
     pub(super) const fn is_passing(&self) -> bool {
-        matches!(
-            self,
-            Self::Deposed(_)
-                | Self::Store(store::Error::Unavailable(_) | store::Error::Unknown(_))
-                | Self::Notify(NotifyError::Store(store::Error::Unavailable(_) | store::Error::Unknown(_)))
-        )
+        let of_store = match self {
+            Self::Deposed(_) => return true,
+            Self::Store(error)
+            | Self::Notify(NotifyError::Store(error))
+            | Self::Restored(operate::Error::Store(error)) => error,
+            _ => return false,
+        };
+        matches!(of_store, store::Error::Unavailable(_) | store::Error::Unknown(_))
     }
 
     /// Whether the command line is wrong.
@@ -138,5 +140,28 @@ impl Error {
                 | Self::OidcKeys { .. }
                 | Self::Tls(_)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_controller_that_was_deposed_in_anything_goes_back_to_standby() {
+        let away = || store::Error::Unavailable(String::new());
+        let passing = [
+            Error::Deposed(String::new()),
+            away().into(),
+            Error::Notify(NotifyError::Store(away())),
+            Error::Restored(operate::Error::Store(store::Error::Unknown(String::new()))),
+        ];
+        assert!(passing.iter().all(Error::is_passing));
+        let lasting = [
+            Error::PutBack(String::new()),
+            Error::Store(store::Error::Corrupt(String::new())),
+            Error::Restored(operate::Error::UnknownJob(String::new())),
+        ];
+        assert!(!lasting.iter().any(Error::is_passing));
     }
 }

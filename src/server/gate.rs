@@ -67,6 +67,8 @@ async fn pass(State((gate, refused)): State<(Gate, Refused)>, request: Request, 
 
 /// The store's history is another one.
 pub(super) const PUT_BACK: &str = "The store was put back, and the controller starts anew.";
+/// The process ends.
+pub(super) const STOPS: &str = "The controller stops.";
 /// Another controller may lead.
 pub(super) const DEPOSED: &str = "This controller does not lead any more.";
 

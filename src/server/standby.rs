@@ -43,6 +43,11 @@ impl Leading {
         Self(keeping)
     }
 
+    /// Renews it no more.
+    pub(super) async fn stop(mut self) {
+        self.0.shutdown().await;
+    }
+
     /// Waits until the lease is lost, and returns why.
     pub(super) async fn ended(&mut self) -> String {
         match self.0.join_next().await {
@@ -76,9 +81,9 @@ pub(super) async fn lead(
     let leads = async {
         sleep(pause).await;
         let saw = |leader: &Leader| {
-            let words = words(leader);
-            tracing::info!(grpc = %config.grpc, http = %config.http, "{words}");
-            shown.store(Arc::new(words));
+            let (words, detail) = words(leader);
+            tracing::info!(grpc = %config.grpc, http = %config.http, "{words}: {detail}");
+            shown.store(Arc::new(format!("{words}: try again, or see its log")));
         };
         lease.lead(&me, saw).await;
     };
@@ -143,13 +148,14 @@ fn refusing(
     router.layer(from_fn_with_state(why.clone(), refuse))
 }
 
-fn words(leader: &Leader) -> String {
+/// For everybody, and for the log alone: whoever calls a controller on standby shows no token.
+fn words(leader: &Leader) -> (&'static str, String) {
     match leader {
-        Leader::Known(name) => format!(
-            "this controller is on standby: {name} leads. Ask that one, or try again: it takes over if that one ends"
-        ),
-        Leader::Nobody => "this controller is on standby, and nobody leads yet: try again".to_owned(),
-        Leader::Unknown(why) => format!("this controller is on standby, and can't lead now: {why}"),
+        Leader::Known(name) => ("this controller is on standby, another one leads", format!("{name} leads")),
+        Leader::Nobody => {
+            ("this controller is on standby, and nobody leads yet", "the seat is empty".to_owned())
+        }
+        Leader::Unknown(why) => ("this controller is on standby, and can't lead now", why.clone()),
     }
 }
 
@@ -162,7 +168,3 @@ pub(super) fn taken(leader: &Leader, store: &str) -> Error {
     };
     Error::Led { store: store.to_owned(), who }
 }
-
-/// How long a controller that lost its lease may take to end what it does: longer than the store takes to answer or to
-/// fail.
-pub(super) const ENDING: Duration = Duration::from_secs(20);

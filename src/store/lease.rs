@@ -17,6 +17,13 @@ use tokio::{
 
 use super::Error;
 
+/// What a store does once the term has ended takes no longer: it gives up, or has sent a commit and waits for its answer.
+pub const CALL: Duration = Duration::from_secs(5);
+/// Calls of a store that may follow each other then: a commit, a look for what became of it, and its publication.
+const CALLS: u32 = 3;
+/// How long a controller that lost its lease may take to end what it does.
+pub const ENDING: Duration = CALL.saturating_mul(CALLS + 1);
+
 /// Interval between beats.
 const EVERY: Duration = Duration::from_millis(500);
 /// How long the leader leads after a beat. Less than [`SILENT`] by more than clocks differ: 5 %.
@@ -94,12 +101,18 @@ pub struct Lease {
     seat: Box<dyn SeatStore>,
     held: ArcSwapOption<Held>,
     deposed: Notify,
+    ended: Notify,
 }
 
 impl Lease {
     /// Does not lead yet.
     pub fn new(seat: impl SeatStore + 'static) -> Self {
-        Self { seat: Box::new(seat), held: ArcSwapOption::empty(), deposed: Notify::new() }
+        Self {
+            seat: Box::new(seat),
+            held: ArcSwapOption::empty(),
+            deposed: Notify::new(),
+            ended: Notify::new(),
+        }
     }
 
     /// The term, if this controller leads as far as it knows. The store decides.
@@ -110,6 +123,25 @@ impl Lease {
     /// Whether nobody else can lead yet. Call this after a request was received and before it is answered.
     pub fn is_held(&self) -> bool {
         self.held.load().as_ref().is_some_and(|held| !held.until.remaining().is_zero())
+    }
+
+    /// Waits until a term has ended.
+    pub async fn ended(&self, term: &Term) {
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if self.held.load().as_ref().is_none_or(|held| held.term != *term) {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Ends the term, and returns what was held.
+    fn end(&self) -> Option<Arc<Held>> {
+        let held = self.held.swap(None);
+        self.ended.notify_waiters();
+        held
     }
 
     /// Acts in a term that another handle of the same process has taken: for tests of the store.
@@ -182,7 +214,7 @@ impl Lease {
             let Some(held) = self.held.load_full() else { return TAKEN.to_owned() };
             let left = held.until.remaining();
             if left.is_zero() {
-                self.held.store(None);
+                self.end();
                 return format!("could not renew the lease for {:.1} s", TRUSTED.as_secs_f32());
             }
             let sent = Instant::now();
@@ -195,7 +227,7 @@ impl Lease {
                     EVERY
                 }
                 Ok(false) => {
-                    self.held.store(None);
+                    self.end();
                     return TAKEN.to_owned();
                 }
                 Err(error) => {
@@ -217,14 +249,14 @@ impl Lease {
     /// A commit of this term was refused: another controller leads.
     pub fn depose(&self, term: &Term) {
         if self.term().as_ref() == Some(term) {
-            self.held.store(None);
+            self.end();
             self.deposed.notify_one();
         }
     }
 
     /// Lets another controller take over at once. Call this when nothing acts in this term any more.
     pub async fn vacate(&self) {
-        let Some(held) = self.held.swap(None) else { return };
+        let Some(held) = self.end() else { return };
         match timeout(ATTEMPT, self.seat.vacate(&held.term)).await {
             Ok(Ok(())) => {}
             // The others find out by the beat.

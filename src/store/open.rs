@@ -31,7 +31,7 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
             {
                 return Err(OpenError::Url(
                     "everybody on this machine can read a password on the command line (ps). Leave it out of --store, \
-                     and set PGPASSWORD; or set CUTOVER_STORE instead of --store"
+                     and set PGPASSWORD; or set CUTOVER_STORE and give no URL"
                         .to_owned(),
                 ));
             }

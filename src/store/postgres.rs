@@ -6,6 +6,7 @@
 mod chain;
 mod commit;
 mod compaction;
+mod connections;
 mod failure;
 mod migrations;
 mod open;
@@ -16,18 +17,22 @@ mod transaction;
 mod url;
 mod windows;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::SeqCst},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
 };
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, QueryBuilder};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, QueryBuilder};
 
 pub(in crate::store) use self::url::{password_of, shown};
 use self::{
     commit::{Rows, write},
-    transaction::Unwritten,
+    connections::Connections,
+    transaction::{LOAD, Order, READ, Size, Unwritten, Writer},
 };
 use super::{
     ChainPage, Commit, Compacted, Dropped, Error, Expired, HistoryQuery, Lease, Store, StoredState, Upkeep,
@@ -40,9 +45,11 @@ use super::{
 use crate::domain::Event;
 
 /// A store in a schema of a PostgreSQL database.
-#[derive(Debug)]
 pub struct PostgresStore {
-    pool: PgPool,
+    readers: Connections,
+    commits: Writer,
+    records: Writer,
+    windows: Writer,
     lease: Arc<Lease>,
     /// The newest revision that was in it, as this process knows.
     known: AtomicU64,
@@ -51,13 +58,20 @@ pub struct PostgresStore {
     place: String,
 }
 
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the connections: their options have the password.
+        f.debug_struct("PostgresStore").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
 impl Store for PostgresStore {
     async fn snapshot(&self) -> Result<StoredState, Error> {
         let known = self.known.load(SeqCst);
-        let mut tx = self.reading().await?;
-        let tables = self.read(async {
-            let tables = Tables {
+        let (mut tx, bounds) = self.reading(LOAD).await?;
+        let tables = async {
+            Ok::<_, sqlx::Error>(Tables {
                 counter: sqlx::query(COUNTER).fetch_one(&mut *tx).await?,
                 migrations: sqlx::query(MIGRATIONS).fetch_all(&mut *tx).await?,
                 tenants: sqlx::query(TENANTS).fetch_all(&mut *tx).await?,
@@ -65,11 +79,10 @@ impl Store for PostgresStore {
                 passes: sqlx::query(PASSES).fetch_all(&mut *tx).await?,
                 cursors: sqlx::query(CURSORS).fetch_all(&mut *tx).await?,
                 heard: sqlx::query(HEARD).fetch_all(&mut *tx).await?,
-            };
-            tx.commit().await?;
-            Ok(tables)
-        });
-        let state = tables.await?.state()?;
+            })
+        };
+        let tables = bounds.of(tables).await;
+        let state = tx.end(tables).await?.state()?;
         self.check_newest(known, state.revision).await?;
         Ok(state)
     }
@@ -77,14 +90,19 @@ impl Store for PostgresStore {
     async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error> {
         let query =
             format!("SELECT {EVENT}, rows FROM events WHERE revision > $1 ORDER BY revision LIMIT $2");
-        let rows = sqlx::query(AssertSqlSafe(query)).bind(int(since)).bind(i64::from(limit));
+        let events = sqlx::query(AssertSqlSafe(query)).bind(int(since)).bind(i64::from(limit));
         let known = self.known.load(SeqCst);
-        let mut tx = self.reading().await?;
-        let rows = self.read(rows.fetch_all(&mut *tx)).await?;
-        let newest = sqlx::query("SELECT revision FROM counter").fetch_one(&mut *tx);
-        let newest = number(&self.read(newest).await?, "revision")?;
-        drop(tx);
-        self.check_newest(known, newest).await?;
+        let (mut tx, bounds) = self.reading(LOAD).await?;
+        let rows = async {
+            let rows = events.fetch_all(&mut *tx).await?;
+            Ok::<_, sqlx::Error>((
+                rows,
+                sqlx::query("SELECT revision FROM counter").fetch_one(&mut *tx).await?,
+            ))
+        };
+        let rows = bounds.of(rows).await;
+        let (rows, newest) = tx.end(rows).await?;
+        self.check_newest(known, number(&newest, "revision")?).await?;
         // Without gaps, the newest always among them: a gap is what was dropped.
         if let Some(first) = rows.first() {
             let first = number(first, "revision")?;
@@ -97,14 +115,19 @@ impl Store for PostgresStore {
 
     async fn commit(&self, commit: &Commit) -> Result<(), Error> {
         let (event, rows) = (Encoded::of(&commit.event)?, Rows::of(&commit.event)?);
-        let mut writer = self.writer().await?;
-        let result = async {
-            let mut tx = self.begin(&mut writer).await?;
-            self.within(rows.len(), write(&mut tx, commit, &event, &rows)).await?;
-            self.end(tx).await
+        // A deletion deletes windows as well. It waits here for those being written, where no commit waits for it.
+        let deletes = event.document.is_none();
+        let windows = if deletes { Some(self.windows.connection.permit().await) } else { None };
+        let _windows = windows.transpose().map_err(|error| self.unwritten(error.into()))?;
+        let (mut tx, bounds) = self.writing(&self.commits, rows.size(&event)).await?;
+        let written = async {
+            if deletes {
+                Order::Windows.wait(&mut tx, &self.schema).await?;
+            }
+            write(&mut tx, commit, &event, &rows).await
         };
-        let result = result.await;
-        self.finish(writer, result)?;
+        let written = bounds.of(written).await;
+        tx.end(written).await?;
         self.known.fetch_max(commit.event.revision, SeqCst);
         Ok(())
     }
@@ -119,9 +142,9 @@ impl Store for PostgresStore {
             text.push(" AND request_id <> '' AND request_id = ").push_bind(request_id);
         }
         text.push(" ORDER BY revision DESC LIMIT ").push_bind(i64::from(query.limit));
-        let mut tx = self.reading().await?;
-        let rows = self.read(text.build().fetch_all(&mut *tx)).await?;
-        rows.iter().map(|row| event(row, false)).collect()
+        let (mut tx, bounds) = self.reading(READ).await?;
+        let rows = bounds.of(text.build().fetch_all(&mut *tx)).await;
+        tx.end(rows).await?.iter().map(|row| event(row, false)).collect()
     }
 
     async fn compact(&self, expired: &Expired) -> Result<Compacted, Error> {
@@ -138,18 +161,16 @@ impl Store for PostgresStore {
 
     async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error> {
         let kept = Kept::of(upkeep)?;
-        let mut writer = self.writer().await?;
-        let result = async {
-            let mut tx = self.begin(&mut writer).await?;
-            self.within(kept.iter().map(Kept::len).sum(), keep(&mut tx, upkeep, &kept)).await?;
-            self.end(tx).await
-        };
-        let result = result.await;
-        self.finish(writer, result)
+        let (mut tx, bounds) = self.writing(&self.records, Kept::size(&kept)).await?;
+        let written = bounds.of(keep(&mut tx, upkeep, &kept)).await;
+        tx.end(written).await
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        self.read(sqlx::query("SELECT revision FROM counter").fetch_one(&self.pool)).await.map(drop)
+        // Also while another controller leads.
+        let (mut tx, bounds) = self.reading_in(None, READ).await?;
+        let row = bounds.of(sqlx::query("SELECT revision FROM counter").fetch_one(&mut *tx)).await;
+        tx.end(row).await.map(drop)
     }
 
     fn lease(&self) -> Option<Arc<Lease>> {
@@ -179,8 +200,10 @@ impl<'a> Kept<'a> {
         ])
     }
 
-    const fn len(&self) -> usize {
-        self.put.len() + self.removed.len()
+    fn size(all: &[Self]) -> Size {
+        let rows = all.iter().map(|kept| kept.put.len() + kept.removed.len()).sum();
+        let put = all.iter().flat_map(|kept| &kept.put);
+        Size { rows, bytes: put.map(|(id, record)| id.len() + record.len()).sum() }
     }
 }
 

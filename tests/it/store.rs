@@ -12,6 +12,8 @@ pub mod postgres;
 pub mod proxy;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "postgres")]
+mod waits;
 mod windows;
 
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 # Exports CUTOVER_TEST_POSTGRES, and CUTOVER_TEST_POSTGRES_STANDBY, a server in recovery that one story
 # promotes. CUTOVER_TEST_PGBOUNCER_SESSION and _TRANSACTION lead to the first one through a pooler.
+# CUTOVER_TEST_POSTGRES_PROGRAMS: where the server's programs are, for tests that stop one.
 start_postgres() {
     local bin directory port
     bin=$(postgres_programs)
@@ -12,6 +13,7 @@ start_postgres() {
     if [[ ! -x /usr/sbin/pgbouncer ]]; then
         install_packages pgbouncer
     fi
+    export CUTOVER_TEST_POSTGRES_PROGRAMS=$bin
     directory=$(server_directory postgres)
     stop_servers+=("rm -rf '$directory'")
     echo cutover >"$directory/password"

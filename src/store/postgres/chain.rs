@@ -2,7 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::PostgresStore;
+use super::{PostgresStore, transaction::READ};
 use crate::store::{
     ChainPage, Error,
     sql::{
@@ -14,8 +14,8 @@ use crate::store::{
 
 impl PostgresStore {
     pub(super) async fn read_chain(&self, after: u64, limit: u32) -> Result<ChainPage, Error> {
-        let mut tx = self.reading().await?;
-        let page = self.read(async {
+        let (mut tx, bounds) = self.reading(READ).await?;
+        let page = bounds.of(async {
             // No event is older than hashes here.
             let counter = sqlx::query(
                 "SELECT revision, history_id, dropped_through, dropped_at_ms, dropped_hash,
@@ -37,10 +37,10 @@ impl PostgresStore {
             .bind(int(after))
             .fetch_optional(&mut *tx)
             .await?;
-            tx.commit().await?;
-            Ok((counter, rows, before))
+            Ok::<_, sqlx::Error>((counter, rows, before))
         });
-        let (counter, rows, before) = page.await?;
+        let page = page.await;
+        let (counter, rows, before) = tx.end(page).await?;
         chain::page(&counter, &rows, before.as_deref())
     }
 }

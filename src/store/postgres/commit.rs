@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::transaction::Unwritten;
+use super::transaction::{Size, Unwritten};
 use crate::{
     domain::{Event, Hash},
     store::{
@@ -33,12 +33,12 @@ pub(super) async fn write(
     let Some(history_id) = claimed else { return Err(Unwritten::Conflict) };
 
     let written = match (commit.expected, &json.document) {
-        (None, Some(document)) => {
-            sqlx::query("INSERT INTO migrations VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-                .bind(key)
-                .bind(revision)
-                .bind(document)
-        }
+        (None, Some(document)) => sqlx::query(
+            "INSERT INTO migrations (key, revision, document) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        )
+        .bind(key)
+        .bind(revision)
+        .bind(document),
         (Some(expected), Some(document)) => {
             sqlx::query("UPDATE migrations SET revision = $2, document = $3 WHERE key = $1 AND revision = $4")
                 .bind(key)
@@ -68,7 +68,10 @@ pub(super) async fn write(
         .await?;
     // The newest event is never dropped: there is none only in an empty store.
     let last = last.map_or(Hash::NONE, |hash| Hash::stored(&hash));
-    sqlx::query("INSERT INTO events VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)")
+    sqlx::query(
+        "INSERT INTO events (revision, key, at_ms, actor, reason, request_id, change, summary, document, rows, hash,
+         history_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    )
         .bind(revision)
         .bind(key)
         .bind(int(event.at_ms))
@@ -108,8 +111,11 @@ impl<'a> Rows<'a> {
         Ok(rows)
     }
 
-    pub(super) const fn len(&self) -> usize {
-        self.removed.len() + self.put.len()
+    /// How much is sent with them.
+    pub(super) fn size(&self, json: &Encoded) -> Size {
+        let document = json.document.as_ref().map_or(0, String::len);
+        let records: usize = self.records.iter().map(String::len).sum();
+        Size { rows: self.removed.len() + self.put.len(), bytes: json.rows.len() + document + 2 * records }
     }
 
     /// Two statements for any number of rows.
@@ -123,7 +129,7 @@ impl<'a> Rows<'a> {
         }
         if !self.put.is_empty() {
             sqlx::query(
-                "INSERT INTO tenants SELECT $1, tenant, record FROM unnest($2::text[], $3::text[])
+                "INSERT INTO tenants (migration, tenant, row) SELECT $1, tenant, record FROM unnest($2::text[], $3::text[])
                  AS put (tenant, record) ON CONFLICT (migration, tenant) DO UPDATE SET row = excluded.row",
             )
             .bind(key)

@@ -35,11 +35,11 @@ impl Failure {
             "28P01" | "28000" => Self::Access(format!("{said}: check user and password, and pg_hba.conf")),
             "3D000" => Self::Access(format!("{said}: create it, or name another one")),
             "42501" => Self::Access(format!(
-                "{said}: the user needs CREATE on the database at the first start, and then owns the schema"
+                "{said}: at the first start, the user needs CREATE on the database, or on a schema that is there and empty"
             )),
             "25006" => Self::Other(format!("{said}: give the address of the primary, or allow writes again")),
             "53100" | "58030" => Self::Other(format!("{said}: see to the server's disk, free space")),
-            "53300" => Self::Other(format!("{said}: raise max_connections; a controller takes up to 8")),
+            "53300" => Self::Other(format!("{said}: raise max_connections; a controller takes up to 9")),
             "42P01" => Self::Corrupt(format!("{said}, unless a pooler is in between")),
             "08P01" => Self::Other(format!("{said}: connect to PostgreSQL directly, not through a pooler")),
             "42703" | "XX001" | "XX002" => Self::Corrupt(said.to_owned()),
@@ -48,9 +48,12 @@ impl Failure {
     }
 
     /// Whether the server has rolled the transaction back. FATAL and PANIC end the connection, perhaps in the middle of a
-    /// commit.
+    /// commit. Of some errors it is not sure who says so: of the connection, the operator, the system, the server's inside.
     pub(super) fn is_rolled_back(error: &sqlx::Error) -> bool {
-        of_postgres(error).is_some_and(|error| error.severity() == PgSeverity::Error)
+        of_postgres(error).is_some_and(|error| {
+            let doubtful = ["08", "57", "58", "XX"].iter().any(|class| error.code().starts_with(class));
+            error.severity() == PgSeverity::Error && !doubtful
+        })
     }
 
     /// For an open store.

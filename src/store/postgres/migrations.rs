@@ -5,11 +5,11 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-use super::{failure::Failure, transaction::is_seated};
+use super::{
+    failure::Failure,
+    transaction::{Order, is_seated},
+};
 use crate::store::{OpenError, Term};
-
-/// Of the advisory lock: "Cuto". The schema is the second part.
-const LOCK: i32 = 0x4375_746f;
 
 /// Creates the schema or brings it up to date. False: it needs the leader's seat for that, and does nothing without.
 pub(super) async fn migrate(
@@ -20,12 +20,7 @@ pub(super) async fn migrate(
 ) -> Result<bool, OpenError> {
     let failed = |error: sqlx::Error| Failure::of(&error).into_open_error(place);
     // Whoever starts at the same time waits, and finds it done.
-    sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext($2))")
-        .bind(LOCK)
-        .bind(schema)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+    Order::Schema.wait(tx, schema).await.map_err(failed)?;
     let (tables, is_ours): (i64, bool) = sqlx::query_as(
         "SELECT count(*), coalesce(bool_or(relname = 'leader'), false) FROM pg_class
          JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = $1 AND relkind IN ('r', 'p', 'v')",
@@ -40,8 +35,17 @@ pub(super) async fn migrate(
         )));
     }
     if tables == 0 {
-        let create = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
-        sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut *tx).await.map_err(failed)?;
+        // Somebody who may create schemas may have made it for a user who may not.
+        let is_there: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
+                .bind(schema)
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(failed)?;
+        if !is_there {
+            let create = format!("CREATE SCHEMA \"{schema}\"");
+            sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut *tx).await.map_err(failed)?;
+        }
     } else if is_older(tx).await.map_err(failed)? {
         // It stays this one's until the end: nobody takes it meanwhile.
         let is_ours = match term {

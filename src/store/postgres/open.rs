@@ -1,31 +1,24 @@
 //! Opens the database, and brings its schema up to date.
 
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::AtomicU64};
 
-use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
-use tokio::sync::Mutex;
+use sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
 
 use super::{
     PostgresStore,
+    connections::Connections,
     failure::Failure,
     migrations::migrate,
     seat::PostgresSeat,
-    session::{check, with_settings},
+    session::with_settings,
     shown,
+    transaction::{Order, Writer},
     url::split,
 };
 use crate::store::{Leader, Lease, OpenError};
 
-/// Connections besides the lease's.
-const CONNECTIONS: u32 = 7;
-/// Longest wait for one.
-const CONNECT: Duration = Duration::from_secs(3);
+/// Connections that only read.
+const READERS: usize = 4;
 
 impl PostgresStore {
     /// Opens a schema of a database, and creates it if it does not exist. Nothing is written before this controller
@@ -44,16 +37,17 @@ impl PostgresStore {
         let connect = with_settings(connect.disable_statement_logging(), &schema);
         let failed = |error: sqlx::Error| Failure::of(&error).into_open_error(&place);
 
-        let first = tokio::time::timeout(CONNECT, PgConnection::connect_with(&connect)).await;
-        let no_answer = |_| OpenError::Unavailable(format!("{place} does not answer"));
-        let mut first = first.map_err(no_answer)?.map_err(failed)?;
-        check(&mut first, &schema).await.map_err(failed)?;
-        let seat = PostgresSeat {
-            connect: connect.clone(),
-            schema: schema.clone(),
-            place: place.clone(),
-            connection: Mutex::default(),
-        };
+        let connections = |most| Connections::new(&connect, &schema, most);
+        let readers = connections(READERS);
+        let mut first = readers.another().await.map_err(failed)?;
+        let encoding: String =
+            sqlx::query_scalar("SHOW server_encoding").fetch_one(&mut first).await.map_err(failed)?;
+        if encoding != "UTF8" {
+            return Err(OpenError::Place(format!(
+                "{place} is in {encoding}, which can't store every name: create a database WITH ENCODING 'UTF8'"
+            )));
+        }
+        let seat = PostgresSeat { schema: schema.clone(), place: place.clone(), connection: connections(1) };
         let lease = Arc::new(Lease::new(seat));
         let mut tx = first.begin().await.map_err(failed)?;
         let is_done = migrate(&mut tx, &schema, &place, None).await?;
@@ -83,8 +77,17 @@ impl PostgresStore {
             let how = format!("its counter is at revision {revision}, its newest event at {newest}");
             return Err(Failure::Corrupt(how).into_open_error(&place));
         }
-        let pool = pool(&connect, &schema);
-        Ok(Self { pool, lease, known: AtomicU64::new(0), schema, place })
+        let writer = |order| Writer { order, connection: connections(1) };
+        Ok(Self {
+            commits: writer(None),
+            records: writer(Some(Order::Records)),
+            windows: writer(Some(Order::Windows)),
+            readers,
+            lease,
+            known: AtomicU64::new(0),
+            schema,
+            place,
+        })
     }
 }
 
@@ -98,16 +101,4 @@ fn led(leader: &Leader, place: &str) -> OpenError {
     OpenError::Unavailable(format!(
         "{place} has the schema of an older cutover, and {who}: stop all older controllers, then start this one again"
     ))
-}
-
-fn pool(connect: &PgConnectOptions, schema: &str) -> PgPool {
-    let schema = schema.to_owned();
-    PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(CONNECT)
-        .after_connect(move |connection, _| {
-            let schema = schema.clone();
-            Box::pin(async move { check(connection, &schema).await })
-        })
-        .connect_lazy_with(connect.clone())
 }

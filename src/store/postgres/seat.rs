@@ -1,16 +1,19 @@
 //! The leader's row.
 
-use std::fmt;
+use std::{convert::Infallible, fmt, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection,
-    postgres::{PgArguments, PgConnectOptions, PgQueryResult},
+    Connection as _, PgConnection,
+    postgres::{PgArguments, PgQueryResult},
     query::Query,
 };
-use tokio::sync::Mutex;
+use tokio::time::sleep;
 
-use super::{failure::Failure, session::check};
+use super::{
+    connections::{Connections, Turn},
+    failure::Failure,
+};
 use crate::store::{
     Error, Seat, SeatStore, Term,
     sql::row::{int, number, text},
@@ -20,18 +23,19 @@ use crate::store::{
 /// drop something. That one never leads again after this one has led.
 const FORMAT: i64 = 1;
 
+/// How long taking over waits for transactions of the last leader before it ends those that are frozen.
+const WAIT: Duration = Duration::from_millis(500);
+
 /// Has a connection of its own, so that no commit delays a beat.
 pub(super) struct PostgresSeat {
-    pub(super) connect: PgConnectOptions,
     pub(super) schema: String,
     pub(super) place: String,
-    /// `None` while it is used: what is given up in between closes it.
-    pub(super) connection: Mutex<Option<PgConnection>>,
+    pub(super) connection: Connections,
 }
 
 impl fmt::Debug for PostgresSeat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the options: they have the password.
+        // Not the connection: its options have the password.
         f.debug_struct("PostgresSeat").field("place", &self.place).finish_non_exhaustive()
     }
 }
@@ -39,12 +43,10 @@ impl fmt::Debug for PostgresSeat {
 #[async_trait]
 impl SeatStore for PostgresSeat {
     async fn read(&self) -> Result<Seat, Error> {
-        let mut place = self.connection.lock().await;
-        let mut connection = self.connected(place.take()).await?;
-        let row =
-            sqlx::query("SELECT epoch, beat, holder, format FROM leader").fetch_one(&mut connection).await;
+        let mut turn = self.turn().await?;
+        let row = sqlx::query("SELECT epoch, beat, holder, format FROM leader").fetch_one(&mut *turn).await;
         let row = row.map_err(|error| self.failed(&error))?;
-        *place = Some(connection);
+        turn.give_back();
         let format = number(&row, "format")?;
         if format > FORMAT.cast_unsigned() {
             return Err(Error::Unavailable(format!(
@@ -57,11 +59,15 @@ impl SeatStore for PostgresSeat {
     }
 
     async fn take(&self, seen: &Seat, holder: &str) -> Result<bool, Error> {
-        let mut place = self.connection.lock().await;
-        let mut connection = self.connected(place.take()).await?;
-        let taken = taken(&mut connection, seen, holder, &self.schema).await;
+        let mut turn = self.turn().await?;
+        let backend = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *turn).await;
+        let backend = backend.map_err(|error| self.failed(&error))?;
+        let taken = tokio::select! {
+            taken = taken(&mut turn, seen, holder, &self.schema) => taken,
+            never = self.end_frozen(backend) => match never {},
+        };
         let taken = taken.map_err(|error| self.failed(&error))?;
-        *place = Some(connection);
+        turn.give_back();
         Ok(taken)
     }
 
@@ -129,21 +135,43 @@ async fn taken(
 impl PostgresSeat {
     /// True: the row was changed.
     async fn change(&self, statement: Query<'_, sqlx::Postgres, PgArguments>) -> Result<bool, Error> {
-        let mut place = self.connection.lock().await;
-        let mut connection = self.connected(place.take()).await?;
-        let done: PgQueryResult =
-            statement.execute(&mut connection).await.map_err(|error| self.failed(&error))?;
-        *place = Some(connection);
+        let mut turn = self.turn().await?;
+        let done: PgQueryResult = statement.execute(&mut *turn).await.map_err(|error| self.failed(&error))?;
+        turn.give_back();
         Ok(done.rows_affected() == 1)
     }
 
-    async fn connected(&self, open: Option<PgConnection>) -> Result<PgConnection, Error> {
-        if let Some(connection) = open {
-            return Ok(connection);
+    /// Not checked: an attempt that fails is repeated.
+    async fn turn(&self) -> Result<Turn<'_>, Error> {
+        self.connection.unchecked_turn().await.map_err(|error| self.failed(&error))
+    }
+
+    /// Ends the sessions that a session waits for and whose client is silent. The server ends one that is silent between
+    /// statements by itself, but not one whose client was frozen after it had sent a part of a statement.
+    async fn end_frozen(&self, waits: i32) -> Infallible {
+        loop {
+            sleep(WAIT).await;
+            // Not one that waits for a standby of PostgreSQL: it has committed. The call is not among the conditions, because
+            // the server may evaluate those in any order.
+            let end = sqlx::query_scalar(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY(pg_blocking_pids($1))
+                 AND wait_event = 'ClientRead' AND state_change < clock_timestamp() - interval '2 seconds'",
+            );
+            let ended = async {
+                let mut another = self.connection.another().await?;
+                let ended: Vec<bool> = end.bind(waits).fetch_all(&mut another).await?;
+                another.close().await?;
+                Ok::<_, sqlx::Error>(ended)
+            };
+            match ended.await {
+                Ok(ended) if ended.is_empty() => {}
+                Ok(ended) => tracing::warn!(
+                    ?ended,
+                    "ended sessions of the last leader that were silent in a transaction"
+                ),
+                Err(error) => tracing::warn!(%error, "could not end sessions of the last leader"),
+            }
         }
-        let mut connection = self.connect.connect().await.map_err(|error| self.failed(&error))?;
-        check(&mut connection, &self.schema).await.map_err(|error| self.failed(&error))?;
-        Ok(connection)
     }
 
     fn failed(&self, error: &sqlx::Error) -> Error {

@@ -4,10 +4,20 @@ use sqlx::{Executor as _, PgConnection, postgres::PgConnectOptions};
 
 /// The server ends a statement that takes longer. A leader reads everything at its start.
 const STATEMENT_MS: u32 = 120_000;
-/// The server ends a transaction whose client is silent for this long: a frozen leader does not keep its seat.
-const IDLE_MS: u32 = 2_000;
+/// The server ends a transaction whose client is silent for this long, so a frozen leader does not keep its seat. It
+/// counts until the next message has arrived whole.
+const IDLE_MS: u64 = 2_000;
+/// A message up to this size arrives in that time.
+const SMALL: usize = 1_000_000;
+/// Slowest rate at which a larger one arrives.
+const BYTES_PER_MS: u64 = 1_000;
 /// Longest wait for a lock. A commit waits for the one before it.
 const LOCK_MS: u32 = 8_000;
+
+/// For how long a transaction that sends a message of this size may be silent, if longer than others.
+pub(super) fn idle_ms(bytes: usize) -> Option<u64> {
+    (bytes > SMALL).then(|| IDLE_MS + bytes as u64 / BYTES_PER_MS)
+}
 
 /// Adds the settings of the session. They are startup parameters because a pooler that shares sessions refuses those,
 /// whereas it would give a `SET` to somebody else. A commit waits for the disk, also if the server's default is not to.

@@ -1,21 +1,69 @@
-//! Transactions of the leader, and what their errors prove.
+//! Transactions, what ends them, and what their errors prove.
 
-use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgTransaction, Postgres, pool::PoolConnection};
-use tokio::time::timeout;
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, raw_sql};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{PostgresStore, failure::Failure};
-use crate::store::{Error, Store as _, Term, Upkeep, sql::row::int};
+use super::{
+    PostgresStore,
+    connections::{Connections, Turn},
+    failure::Failure,
+    session::idle_ms,
+};
+use crate::store::{CALL, Error, Lease, Store as _, Term, Upkeep, sql::row::int};
 
-/// Longest wait for the server to begin or to commit: the network may be gone.
+/// Longest wait for the server to commit or to roll back: the network may be gone.
 const ANSWER: Duration = Duration::from_secs(4);
-/// The same for what is in between, which may wait for another commit.
-const WRITE: Duration = Duration::from_secs(10);
+/// Longest time for a write up to its commit, most of which is waiting for others.
+const WRITE: Duration = Duration::from_secs(15);
 /// And for each row of it.
 const ROW: Duration = Duration::from_micros(100);
-/// Longest time for a read: millions of rows when a leader starts.
-const READ: Duration = Duration::from_secs(120);
+/// Longest time for a read.
+pub(super) const READ: Duration = Duration::from_secs(10);
+/// The same for all that a leader has to know: millions of rows when it starts.
+pub(super) const LOAD: Duration = Duration::from_secs(120);
+
+/// Of advisory locks: "Cuto". The schema is the second part.
+const LOCKS: i32 = 0x4375_746f;
+
+/// What only one transaction does at a time. It is locked until its commit has ended, even if nobody waits for that any
+/// more, so what is decided later is written later.
+#[derive(Clone, Copy)]
+pub(super) enum Order {
+    Schema,
+    /// Instances, passes, cursors and tokens.
+    Records,
+    /// What was reported. Commits do not wait for it.
+    Windows,
+}
+
+impl Order {
+    /// Waits for the one before.
+    pub(super) async fn wait(self, tx: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
+        let lock = LOCKS + self as i32;
+        let wait = sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext($2))").bind(lock).bind(schema);
+        wait.execute(tx).await.map(drop)
+    }
+}
+
+/// The only connection for writes of one kind. Another kind does not wait for them.
+pub(super) struct Writer {
+    /// `None`: commits. The counter's row is their lock.
+    pub(super) order: Option<Order>,
+    pub(super) connection: Connections,
+}
+
+/// How much a transaction sends.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Size {
+    pub(super) rows: usize,
+    pub(super) bytes: usize,
+}
 
 /// Why a write was not made, or may not have been.
 pub(super) enum Unwritten {
@@ -40,84 +88,172 @@ impl From<sqlx::Error> for Unwritten {
     }
 }
 
-impl PostgresStore {
-    /// A connection for a write.
-    pub(super) async fn writer(&self) -> Result<PoolConnection<Postgres>, Error> {
-        self.pool.acquire().await.map_err(|error| self.failed(&error))
-    }
+/// What a transaction does ends by a deadline, and with the term.
+pub(super) struct Bounds {
+    lease: Arc<Lease>,
+    /// `None`: this controller does not lead.
+    term: Option<Term>,
+    until: Instant,
+}
 
-    /// Begins a transaction that holds the leader's seat until it ends. Refused unless this controller leads.
-    pub(super) async fn begin<'c>(
+impl Bounds {
+    /// Does a part.
+    pub(super) async fn of<T, E: Into<Unwritten>>(
         &self,
-        writer: &'c mut PoolConnection<Postgres>,
-    ) -> Result<PgTransaction<'c>, Unwritten> {
-        let Some(term) = self.lease.term() else { return Err(Unwritten::Deposed) };
-        let tx = timeout(ANSWER, seated(writer, &term, &self.schema)).await.unwrap_or(Err(Unwritten::Silent));
-        if matches!(tx, Err(Unwritten::Deposed)) {
-            self.lease.depose(&term);
-        }
-        tx
-    }
-
-    /// Does a part of a transaction, which has so many rows.
-    pub(super) async fn within<T>(
-        &self,
-        rows: usize,
-        part: impl Future<Output = Result<T, Unwritten>>,
+        part: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Unwritten> {
-        let limit = WRITE + ROW.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX));
-        timeout(limit, part).await.unwrap_or(Err(Unwritten::Silent))
-    }
-
-    /// Commits. From here on nobody knows what became of it if the answer is lost.
-    pub(super) async fn end(&self, tx: PgTransaction<'_>) -> Result<(), Unwritten> {
-        match timeout(ANSWER, tx.commit()).await {
-            Ok(Ok(())) => Ok(()),
-            // An ERROR rolls back; FATAL and a lost connection prove nothing.
-            Ok(Err(error)) if Failure::is_rolled_back(&error) => Err(error.into()),
-            Ok(Err(error)) => Err(Unwritten::Unknown(error.to_string())),
-            Err(_) => Err(Unwritten::Unknown("the server does not answer".to_owned())),
+        let term_ends = async {
+            match &self.term {
+                Some(term) => self.lease.ended(term).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            done = timeout_at(self.until, part) => match done {
+                Ok(done) => done.map_err(Into::into),
+                Err(_) => Err(Unwritten::Silent),
+            },
+            () = term_ends => Err(Unwritten::Deposed),
         }
     }
+}
 
-    /// Returns the connection, or closes it after a failure: its transaction then ends at the server.
-    pub(super) fn finish<T>(
-        &self,
-        mut writer: PoolConnection<Postgres>,
-        result: Result<T, Unwritten>,
-    ) -> Result<T, Error> {
-        let unwritten = match result {
-            Ok(done) => return Ok(done),
-            // Returning it to the pool rolls back.
-            Err(Unwritten::Conflict) => return Err(Error::Conflict),
-            Err(unwritten) => unwritten,
+/// A transaction. Dropped before it has ended, it closes its connection, and the server rolls back.
+pub(super) struct Transaction<'a> {
+    store: &'a PostgresStore,
+    turn: Turn<'a>,
+    reads: bool,
+}
+
+impl Transaction<'_> {
+    /// Commits what was done, or rolls back.
+    pub(super) async fn end<T>(mut self, done: Result<T, Unwritten>) -> Result<T, Error> {
+        let done = match done {
+            Ok(done) => done,
+            Err(why) => {
+                if matches!(why, Unwritten::Conflict)
+                    && let Ok(Ok(_)) = timeout(ANSWER, self.turn.execute(raw_sql("ROLLBACK"))).await
+                {
+                    self.turn.give_back();
+                }
+                return Err(self.store.unwritten(why));
+            }
         };
-        writer.close_on_drop();
-        Err(match unwritten {
-            Unwritten::Conflict => Error::Conflict,
-            Unwritten::Deposed => deposed(),
-            Unwritten::Damaged(error) => error,
-            Unwritten::Failed(error) => self.failed(&error),
-            Unwritten::Silent => self.silent(),
-            Unwritten::Unknown(why) => Error::Unknown(format!("{}: {why}", self.place)),
-        })
+        // From here on nobody knows what became of it if the answer is lost.
+        match timeout(ANSWER, self.turn.execute(raw_sql("COMMIT"))).await {
+            Ok(Ok(_)) => self.turn.give_back(),
+            _ if self.reads => {}
+            // An ERROR rolls back; FATAL and a lost connection prove nothing.
+            Ok(Err(error)) if Failure::is_rolled_back(&error) => {
+                return Err(self.store.unwritten(error.into()));
+            }
+            Ok(Err(error)) => return Err(self.store.unwritten(Unwritten::Unknown(error.to_string()))),
+            Err(_) => {
+                return Err(self
+                    .store
+                    .unwritten(Unwritten::Unknown("the server does not answer".to_owned())));
+            }
+        }
+        Ok(done)
+    }
+}
+
+impl Deref for Transaction<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.turn
+    }
+}
+
+impl DerefMut for Transaction<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.turn
+    }
+}
+
+impl PostgresStore {
+    /// Begins a transaction that writes so much, and holds the leader's seat until it ends. Refused unless this
+    /// controller leads.
+    pub(super) async fn writing<'a>(
+        &'a self,
+        writer: &'a Writer,
+        size: Size,
+    ) -> Result<(Transaction<'a>, Bounds), Error> {
+        let Some(term) = self.lease.term() else { return Err(deposed()) };
+        let rows = ROW.saturating_mul(u32::try_from(size.rows).unwrap_or(u32::MAX));
+        // The server waits for a message of this size.
+        let idle_ms = idle_ms(size.bytes);
+        let limit = WRITE + rows + Duration::from_millis(idle_ms.unwrap_or_default());
+        let bounds = self.bounds(Some(term), limit);
+        let begun = async {
+            let mut turn = writer.connection.turn().await?;
+            turn.execute(raw_sql("BEGIN")).await?;
+            if !self.is_in_term(&bounds, &mut turn, "FOR KEY SHARE").await? {
+                return Ok(None);
+            }
+            if let Some(idle_ms) = idle_ms {
+                let wait = format!("SET LOCAL idle_in_transaction_session_timeout = {idle_ms}");
+                turn.execute(raw_sql(AssertSqlSafe(wait))).await?;
+            }
+            if let Some(order) = writer.order {
+                order.wait(&mut turn, &self.schema).await?;
+            }
+            Ok::<_, sqlx::Error>(Some(turn))
+        };
+        Ok((self.begun(begun, &bounds, false).await?, bounds))
     }
 
     /// Begins a transaction that reads. If this controller leads, it is refused unless the database knows its term.
-    pub(super) async fn reading(&self) -> Result<PgTransaction<'static>, Error> {
-        let term = self.lease.term();
+    pub(super) async fn reading(&self, limit: Duration) -> Result<(Transaction<'_>, Bounds), Error> {
+        self.reading_in(self.lease.term(), limit).await
+    }
+
+    /// Reads in a term. `None`: in no term, and soon.
+    pub(super) async fn reading_in(
+        &self,
+        term: Option<Term>,
+        limit: Duration,
+    ) -> Result<(Transaction<'_>, Bounds), Error> {
+        let limit = if term.is_some() { limit } else { limit.min(CALL) };
+        let bounds = self.bounds(term, limit);
         let begun = async {
-            let mut tx = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-            match &term {
-                Some(term) if !is_seated(&mut tx, term, &self.schema, "").await? => Ok(None),
-                _ => Ok(Some(tx)),
-            }
+            let mut turn = self.readers.turn().await?;
+            turn.execute(raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await?;
+            let is_in_term = self.is_in_term(&bounds, &mut turn, "").await?;
+            Ok::<_, sqlx::Error>(is_in_term.then_some(turn))
         };
-        let begun = self.read(begun).await?;
-        if let (None, Some(term)) = (&begun, &term) {
+        Ok((self.begun(begun, &bounds, true).await?, bounds))
+    }
+
+    fn bounds(&self, term: Option<Term>, limit: Duration) -> Bounds {
+        Bounds { lease: self.lease.clone(), term, until: Instant::now() + limit }
+    }
+
+    async fn is_in_term(
+        &self,
+        bounds: &Bounds,
+        tx: &mut PgConnection,
+        lock: &'static str,
+    ) -> Result<bool, sqlx::Error> {
+        match &bounds.term {
+            Some(term) => is_seated(tx, term, &self.schema, lock).await,
+            None => Ok(true),
+        }
+    }
+
+    async fn begun<'a>(
+        &'a self,
+        begun: impl Future<Output = Result<Option<Turn<'a>>, sqlx::Error>>,
+        bounds: &Bounds,
+        reads: bool,
+    ) -> Result<Transaction<'a>, Error> {
+        let begun = bounds.of(begun).await.map_err(|why| self.unwritten(why))?;
+        if let (None, Some(term)) = (&begun, &bounds.term) {
             self.lease.depose(term);
         }
-        begun.ok_or_else(deposed)
+        let turn = begun.ok_or_else(deposed)?;
+        Ok(Transaction { store: self, turn, reads })
     }
 
     /// Refuses a database that lacks commits which this process has seen in it, although it is the same one: it begins
@@ -137,37 +273,20 @@ impl PostgresStore {
         Err(Error::Unavailable(why))
     }
 
-    /// Reads.
-    pub(super) async fn read<T>(
-        &self,
-        reading: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<T, Error> {
-        timeout(READ, reading).await.map_err(|_| self.silent())?.map_err(|error| self.failed(&error))
-    }
-
-    pub(super) fn failed(&self, error: &sqlx::Error) -> Error {
-        Failure::of(error).into_error(&self.place)
-    }
-
-    fn silent(&self) -> Error {
-        Error::Unavailable(format!("{} does not answer", self.place))
+    pub(super) fn unwritten(&self, why: Unwritten) -> Error {
+        match why {
+            Unwritten::Conflict => Error::Conflict,
+            Unwritten::Deposed => deposed(),
+            Unwritten::Damaged(error) => error,
+            Unwritten::Failed(error) => Failure::of(&error).into_error(&self.place),
+            Unwritten::Silent => Error::Unavailable(format!("{} does not answer", self.place)),
+            Unwritten::Unknown(why) => Error::Unknown(format!("{}: {why}", self.place)),
+        }
     }
 }
 
 fn deposed() -> Error {
     Error::Unavailable("another controller leads now: ask that one".to_owned())
-}
-
-async fn seated<'c>(
-    writer: &'c mut PoolConnection<Postgres>,
-    term: &Term,
-    schema: &str,
-) -> Result<PgTransaction<'c>, Unwritten> {
-    let mut tx = writer.begin().await?;
-    match is_seated(&mut tx, term, schema, "FOR KEY SHARE").await? {
-        true => Ok(tx),
-        false => Err(Unwritten::Deposed),
-    }
 }
 
 /// Whether the database that this connection leads to knows the term: not if another controller leads, nor if this is

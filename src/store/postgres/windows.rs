@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
-use super::{PostgresStore, put_records, transaction::Unwritten};
+use super::{
+    PostgresStore, put_records,
+    transaction::{READ, Size, Unwritten},
+};
 use crate::{
     domain::{Counts, Scale, WindowId},
     store::{
@@ -21,35 +24,24 @@ impl WindowStore for PostgresStore {
     async fn count(&self, counted: &Counted) -> Result<(), Error> {
         let heard = counted.heard.iter().map(|record| Ok((record.instance_id.clone(), encoded(record)?)));
         let heard = heard.collect::<Result<Vec<_>, Error>>()?;
-        let mut writer = self.writer().await?;
-        let result = async {
-            let mut tx = self.begin(&mut writer).await?;
-            // One at a time: what is stored is read, and written back with more.
-            self.within(0, async {
-                sqlx::query("SELECT revision FROM counter FOR UPDATE").execute(&mut *tx).await?;
-                Ok(())
-            })
-            .await?;
+        let (mut tx, bounds) = self.writing(&self.windows, size(counted)).await?;
+        let written = async {
             for windows in counted.windows.chunks(BATCH) {
-                self.within(BATCH, add(&mut tx, windows)).await?;
+                add(&mut tx, windows).await?;
             }
-            self.within(0, async {
-                sqlx::query("DELETE FROM heard WHERE id = ANY($1)")
-                    .bind(&counted.forgotten)
-                    .execute(&mut *tx)
-                    .await?;
-                put_records(&mut tx, "heard", &heard).await?;
-                expire(&mut tx, counted).await
-            })
-            .await?;
-            self.end(tx).await
+            sqlx::query("DELETE FROM heard WHERE id = ANY($1)")
+                .bind(&counted.forgotten)
+                .execute(&mut *tx)
+                .await?;
+            put_records(&mut tx, "heard", &heard).await?;
+            expire(&mut tx, counted).await
         };
-        let result = result.await;
-        self.finish(writer, result)
+        let written = bounds.of(written).await;
+        tx.end(written).await
     }
 
     async fn windows(&self, query: &WindowQuery) -> Result<Vec<(u64, Counts)>, Error> {
-        let mut tx = self.reading().await?;
+        let (mut tx, bounds) = self.reading(READ).await?;
         let rows = sqlx::query(
             "SELECT at, counts FROM windows
              WHERE migration = $1 AND scale = $2 AND at >= $3 AND at < $4 ORDER BY at",
@@ -59,13 +51,25 @@ impl WindowStore for PostgresStore {
         .bind(int(query.from))
         .bind(int(query.before))
         .fetch_all(&mut *tx);
+        let rows = bounds.of(rows).await;
         let window =
             |row| Ok((number(row, "at")?, json(row, "counts", || format!("a window of {}", query.key))?));
-        self.read(rows).await?.iter().map(window).collect()
+        tx.end(rows).await?.iter().map(window).collect()
     }
 }
 
-/// Adds to the stored counts.
+/// What is sent at most for a window, about.
+const WINDOW_BYTES: usize = 10 << 10;
+
+fn size(counted: &Counted) -> Size {
+    // Each is read, merged and written, which takes as long as many rows.
+    Size {
+        rows: 10 * counted.windows.len() + counted.heard.len(),
+        bytes: WINDOW_BYTES * counted.windows.len().min(BATCH),
+    }
+}
+
+/// Adds to the stored counts. One transaction at a time does, because it writes back what it has read.
 async fn add(tx: &mut PgConnection, windows: &[(WindowId, Counts)]) -> Result<(), Unwritten> {
     let (mut keys, mut scales, mut at) = (Vec::new(), Vec::new(), Vec::new());
     for (id, _) in windows {
@@ -93,7 +97,7 @@ async fn add(tx: &mut PgConnection, windows: &[(WindowId, Counts)]) -> Result<()
     }
     // A migration that was deleted meanwhile gets none.
     sqlx::query(
-        "INSERT INTO windows SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[])
+        "INSERT INTO windows (migration, scale, at, counts) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[])
          AS put (migration, scale, at, counts) WHERE migration IN (SELECT key FROM migrations)
          ON CONFLICT (migration, scale, at) DO UPDATE SET counts = excluded.counts",
     )

@@ -22,8 +22,8 @@ use crate::support::{commit, create, describe, key, make, pin, server::given};
 /// A schema of its own. All who open it act in one term, as the tasks of a leader do.
 pub struct Schema {
     pub url: String,
-    name: String,
-    server: String,
+    pub name: String,
+    pub server: String,
     term: Mutex<Option<Term>>,
 }
 

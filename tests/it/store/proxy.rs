@@ -1,8 +1,11 @@
-//! A proxy to a database server that can be cut, can hang, and can lose the answer to a commit.
+//! A proxy to a database server that can be cut, can hang or be slow, and can lose the answer to a commit.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -21,19 +24,25 @@ enum Network {
     Hangs,
 }
 
-/// What becomes of the next commit.
+/// What becomes of messages to the server.
 #[derive(Default)]
-struct Commits {
-    /// It arrives, and its answer does not.
+struct Messages {
+    /// The next commit arrives, and its answer does not.
     is_answer_lost: AtomicBool,
-    /// It does not arrive.
+    /// The next commit does not arrive.
     is_lost: AtomicBool,
+    /// Of the next message, `Sync` does not arrive, nor does anything after it.
+    is_sync_withheld: AtomicBool,
+    /// So many bytes pass in a millisecond. 0: as fast as they come.
+    bytes_per_ms: AtomicUsize,
 }
 
 /// A proxy as long as the tests run.
 pub struct Proxy {
     network: watch::Sender<Network>,
-    commits: Arc<Commits>,
+    messages: Arc<Messages>,
+    /// Connections that were open then pass nothing any more, and are not closed.
+    frozen: watch::Sender<()>,
 }
 
 impl Proxy {
@@ -43,22 +52,29 @@ impl Proxy {
         let server = place.rsplit('@').next().unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let over = url.replace(&server, &listener.local_addr().unwrap().to_string());
-        let (network, commits) = (watch::Sender::new(Network::Whole), Arc::<Commits>::default());
-        let (state, of_next) = (network.clone(), commits.clone());
+        let (network, messages) = (watch::Sender::new(Network::Whole), Arc::<Messages>::default());
+        let frozen = watch::Sender::new(());
+        let freezes = frozen.clone();
+        let (state, of_next) = (network.clone(), messages.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (server, state, commits) = (server.clone(), state.subscribe(), of_next.clone());
+                let mut freezes = freezes.subscribe();
+                let (server, state, messages) = (server.clone(), state.subscribe(), of_next.clone());
                 tokio::spawn(async move {
                     if *state.borrow() == Network::Cut {
                         return;
                     }
                     if let Ok(server) = TcpStream::connect(server).await {
-                        pass(client, server, state, &commits).await;
+                        let (client, server) = (&mut { client }, &mut { server });
+                        tokio::select! {
+                            () = pass(client, server, state, &messages) => {}
+                            Ok(()) = freezes.changed() => std::future::pending().await,
+                        }
                     }
                 });
             }
         });
-        (Self { network, commits }, over)
+        (Self { network, messages, frozen }, over)
     }
 
     pub fn cut(&self) {
@@ -73,22 +89,39 @@ impl Proxy {
         self.network.send_replace(Network::Whole);
     }
 
+    /// Connections that are open now pass nothing any more. Later ones do.
+    pub fn freeze(&self) {
+        self.frozen.send_replace(());
+    }
+
+    /// The next message arrives without its end.
+    pub fn withhold_sync(&self) {
+        self.messages.is_sync_withheld.store(true, SeqCst);
+    }
+
+    /// So many bytes reach the server in a millisecond.
+    pub fn slow(&self, bytes_per_ms: usize) {
+        self.messages.bytes_per_ms.store(bytes_per_ms, SeqCst);
+    }
+
     /// The next commit's connection is cut, before the commit arrives or after.
     pub fn lose_commit(&self, arrives: bool) {
-        let lost = if arrives { &self.commits.is_answer_lost } else { &self.commits.is_lost };
+        let lost = if arrives { &self.messages.is_answer_lost } else { &self.messages.is_lost };
         lost.store(true, SeqCst);
     }
 }
+
+const SYNC: &[u8] = b"S\0\0\0\x04";
 
 async fn until(network: &mut watch::Receiver<Network>, is: Network) {
     _ = network.wait_for(|network| *network == is).await;
 }
 
 async fn pass(
-    mut client: TcpStream,
-    mut server: TcpStream,
+    client: &mut TcpStream,
+    server: &mut TcpStream,
     mut network: watch::Receiver<Network>,
-    commits: &Commits,
+    messages: &Messages,
 ) {
     let (mut asked, mut answered) = (vec![0; 64 << 10], vec![0; 64 << 10]);
     let mut was_cut = network.clone();
@@ -103,13 +136,22 @@ async fn pass(
             read = client.read(&mut asked) => {
                 let Ok(count @ 1..) = read else { return };
                 let is_commit = asked[..count].windows(6).any(|part| part == b"COMMIT");
-                if is_commit && commits.is_lost.swap(false, SeqCst) {
+                if is_commit && messages.is_lost.swap(false, SeqCst) {
                     return;
                 }
-                if server.write_all(&asked[..count]).await.is_err() {
+                let bytes_per_ms = messages.bytes_per_ms.load(SeqCst);
+                if bytes_per_ms > 0 {
+                    tokio::time::sleep(Duration::from_millis((count / bytes_per_ms) as u64)).await;
+                }
+                let is_withheld = asked[..count].ends_with(SYNC) && messages.is_sync_withheld.swap(false, SeqCst);
+                let passes = if is_withheld { count - SYNC.len() } else { count };
+                if server.write_all(&asked[..passes]).await.is_err() {
                     return;
                 }
-                if is_commit && commits.is_answer_lost.swap(false, SeqCst) {
+                if is_withheld {
+                    std::future::pending::<()>().await;
+                }
+                if is_commit && messages.is_answer_lost.swap(false, SeqCst) {
                     _ = server.read(&mut answered).await;
                     return;
                 }
