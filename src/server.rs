@@ -151,7 +151,6 @@ where
 }
 
 /// `leading` is renewed while the store is read, and until everything has ended.
-
 async fn run_with<C, E>(
     config: Config,
     store: Arc<dyn Store>,
@@ -278,7 +277,8 @@ where
         let (store, down) = (pinged.clone(), down.get().cloned());
         Box::pin(async move {
             down.map_or(Ok(()), Err)?;
-            store.ping().await.map_err(|error| error.to_string())
+            let answers = store.ping().await.inspect_err(|error| tracing::warn!(%error, "not ready"));
+            answers.map_err(|_| "the store does not answer".to_owned()) // The caller may have no token.
         })
     });
     let decider = Decider { registry: registry.clone(), instances: instances.clone() };

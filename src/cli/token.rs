@@ -68,7 +68,7 @@ pub(super) struct Create {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     expires: Option<Duration>,
     /// Make an admin's token in this store instead, while no controller runs on it; without URL, in that of CUTOVER_STORE
-    #[arg(long, value_name = "URL", num_args = 0..=1, conflicts_with_all = ["migrations", "expires"])]
+    #[arg(long, value_name = "URL", num_args = 0..=1, value_parser = store_url, conflicts_with_all = ["migrations", "expires"])]
     store: Option<Option<String>>,
     #[command(flatten)]
     to: To,
@@ -89,6 +89,14 @@ pub(super) struct Who {
     /// Why; kept in the history of tokens
     #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
+}
+
+/// Not a name that follows `--store`.
+fn store_url(text: &str) -> Result<String, String> {
+    match text.contains(':') {
+        true => Ok(text.to_owned()),
+        false => Err("is not the URL of a store: give sqlite:PATH or postgres://USER@HOST/DATABASE, or give NAME before --store".to_owned()),
+    }
 }
 
 fn role(text: &str) -> Result<Role, String> {
@@ -138,7 +146,7 @@ impl Create {
                 let message = "--store makes admins' tokens only: give --role admin, and make the others with that token";
                 return Err(Failure::usage(message).into());
             }
-            let of_environment = || std::env::var("CUTOVER_STORE").ok();
+            let of_environment = || std::env::var("CUTOVER_STORE").ok().filter(|url| !url.is_empty());
             let Some(store) = store.or_else(of_environment) else {
                 return Err(Failure::usage(
                     "--store has no URL, and CUTOVER_STORE is not set: give one of them",

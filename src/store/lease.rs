@@ -222,7 +222,13 @@ impl Lease {
             let beat = beat.unwrap_or_else(|_| Err(Error::Unavailable(SILENCE.to_owned())));
             let pause = match beat {
                 Ok(true) => {
-                    self.held.store(Some(Arc::new(Held { term: held.term.clone(), until: sent + TRUSTED })));
+                    let renewed = Arc::new(Held { term: held.term.clone(), until: sent + TRUSTED });
+                    let held = Some(held);
+                    let before = self.held.compare_and_swap(&held, Some(renewed));
+                    // A term that was ended while the beat was under way stays ended.
+                    if before.as_ref().map(Arc::as_ptr) != held.as_ref().map(Arc::as_ptr) {
+                        return TAKEN.to_owned();
+                    }
                     logged.clear();
                     EVERY
                 }

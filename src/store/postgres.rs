@@ -47,6 +47,8 @@ use crate::domain::Event;
 /// A store in a schema of a PostgreSQL database.
 pub struct PostgresStore {
     readers: Connections,
+    /// For what the leader publishes, and for whether it is ready. It does not wait for other reads.
+    followers: Connections,
     commits: Writer,
     records: Writer,
     windows: Writer,
@@ -69,7 +71,7 @@ impl fmt::Debug for PostgresStore {
 impl Store for PostgresStore {
     async fn snapshot(&self) -> Result<StoredState, Error> {
         let known = self.known.load(SeqCst);
-        let (mut tx, bounds) = self.reading(LOAD).await?;
+        let (mut tx, bounds) = self.reading(&self.readers, LOAD).await?;
         let tables = async {
             Ok::<_, sqlx::Error>(Tables {
                 counter: sqlx::query(COUNTER).fetch_one(&mut *tx).await?,
@@ -92,7 +94,7 @@ impl Store for PostgresStore {
             format!("SELECT {EVENT}, rows FROM events WHERE revision > $1 ORDER BY revision LIMIT $2");
         let events = sqlx::query(AssertSqlSafe(query)).bind(int(since)).bind(i64::from(limit));
         let known = self.known.load(SeqCst);
-        let (mut tx, bounds) = self.reading(LOAD).await?;
+        let (mut tx, bounds) = self.reading(&self.followers, LOAD).await?;
         let rows = async {
             let rows = events.fetch_all(&mut *tx).await?;
             Ok::<_, sqlx::Error>((
@@ -117,8 +119,7 @@ impl Store for PostgresStore {
         let (event, rows) = (Encoded::of(&commit.event)?, Rows::of(&commit.event)?);
         // A deletion deletes windows as well. It waits here for those being written, where no commit waits for it.
         let deletes = event.document.is_none();
-        let windows = if deletes { Some(self.windows.connection.permit().await) } else { None };
-        let _windows = windows.transpose().map_err(|error| self.unwritten(error.into()))?;
+        let _windows = if deletes { Some(self.windows_permit().await?) } else { None };
         let (mut tx, bounds) = self.writing(&self.commits, rows.size(&event)).await?;
         let written = async {
             if deletes {
@@ -142,7 +143,7 @@ impl Store for PostgresStore {
             text.push(" AND request_id <> '' AND request_id = ").push_bind(request_id);
         }
         text.push(" ORDER BY revision DESC LIMIT ").push_bind(i64::from(query.limit));
-        let (mut tx, bounds) = self.reading(READ).await?;
+        let (mut tx, bounds) = self.reading(&self.readers, READ).await?;
         let rows = bounds.of(text.build().fetch_all(&mut *tx)).await;
         tx.end(rows).await?.iter().map(|row| event(row, false)).collect()
     }
@@ -168,7 +169,7 @@ impl Store for PostgresStore {
 
     async fn ping(&self) -> Result<(), Error> {
         // Also while another controller leads.
-        let (mut tx, bounds) = self.reading_in(None, READ).await?;
+        let (mut tx, bounds) = self.reading_in(None, &self.followers, READ).await?;
         let row = bounds.of(sqlx::query("SELECT revision FROM counter").fetch_one(&mut *tx)).await;
         tx.end(row).await.map(drop)
     }

@@ -98,8 +98,18 @@ async fn a_standby_takes_over_at_once_from_one_that_is_stopped() {
         let told = String::from_utf8(told.unwrap().stderr).unwrap();
         assert!(told.contains(&format!("{} leads there", name_of(&replicas[0]))), "{told}");
     }
-    let told = token().output().await.unwrap();
-    assert_eq!(told.status.code(), Some(64), "{told:?}");
+    for (environment, says) in
+        [(None, "not set"), (Some(""), "not set"), (Some(&*schema.url), "NAME before --store")]
+    {
+        let mut token = token();
+        environment.map(|url| token.env("CUTOVER_STORE", url));
+        if says.contains("NAME") {
+            token.arg("grace");
+        }
+        let told = token.output().await.unwrap();
+        assert_eq!(told.status.code(), Some(64), "{told:?}");
+        assert!(String::from_utf8_lossy(&told.stderr).contains(says), "{told:?}");
+    }
 
     let began = Instant::now();
     replicas[0].signal(Signal::SIGTERM);

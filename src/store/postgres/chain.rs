@@ -14,7 +14,7 @@ use crate::store::{
 
 impl PostgresStore {
     pub(super) async fn read_chain(&self, after: u64, limit: u32) -> Result<ChainPage, Error> {
-        let (mut tx, bounds) = self.reading(READ).await?;
+        let (mut tx, bounds) = self.reading(&self.readers, READ).await?;
         let page = bounds.of(async {
             // No event is older than hashes here.
             let counter = sqlx::query(

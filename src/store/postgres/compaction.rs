@@ -13,7 +13,7 @@ use crate::store::{
 impl PostgresStore {
     pub(super) async fn drop_expired(&self, expired: &Expired) -> Result<Compacted, Error> {
         // Read before the transaction: no cursor goes back, and no older event comes.
-        let (mut tx, bounds) = self.reading(READ).await?;
+        let (mut tx, bounds) = self.reading(&self.readers, READ).await?;
         let read = async {
             let cursors = sqlx::query("SELECT record FROM cursors").fetch_all(&mut *tx).await?;
             let oldest: Vec<(i64, i64, i64)> = sqlx::query_as(
@@ -65,7 +65,7 @@ impl PostgresStore {
     }
 
     pub(super) async fn what_was_dropped(&self) -> Result<Dropped, Error> {
-        let (mut tx, bounds) = self.reading(READ).await?;
+        let (mut tx, bounds) = self.reading(&self.readers, READ).await?;
         let dropped =
             sqlx::query_as("SELECT dropped_through, dropped_at_ms FROM counter").fetch_one(&mut *tx);
         let dropped = bounds.of(dropped).await;

@@ -23,9 +23,10 @@ impl Failure {
                 sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::RowNotFound => {
                     Self::Corrupt(error.to_string())
                 }
-                sqlx::Error::PoolTimedOut => {
-                    Self::Other("no connection in time: is the server up?".to_owned())
-                }
+                sqlx::Error::PoolTimedOut => Self::Other(
+                    "no connection was free or could be opened in time: is the server up, or busy?"
+                        .to_owned(),
+                ),
                 sqlx::Error::Configuration(why) => Self::Other(why.to_string()),
                 _ => Self::Other(error.to_string()),
             };
@@ -39,7 +40,7 @@ impl Failure {
             )),
             "25006" => Self::Other(format!("{said}: give the address of the primary, or allow writes again")),
             "53100" | "58030" => Self::Other(format!("{said}: see to the server's disk, free space")),
-            "53300" => Self::Other(format!("{said}: raise max_connections; a controller takes up to 9")),
+            "53300" => Self::Other(format!("{said}: raise max_connections; a controller takes up to 11")),
             "42P01" => Self::Corrupt(format!("{said}, unless a pooler is in between")),
             "08P01" => Self::Other(format!("{said}: connect to PostgreSQL directly, not through a pooler")),
             "42703" | "XX001" | "XX002" => Self::Corrupt(said.to_owned()),

@@ -19,6 +19,8 @@ use crate::store::{Leader, Lease, OpenError};
 
 /// Connections that only read.
 const READERS: usize = 4;
+/// The same for what is published, and one that asks whether the store answers.
+const FOLLOWERS: usize = 2;
 
 impl PostgresStore {
     /// Opens a schema of a database, and creates it if it does not exist. Nothing is written before this controller
@@ -83,6 +85,7 @@ impl PostgresStore {
             records: writer(Some(Order::Records)),
             windows: writer(Some(Order::Windows)),
             readers,
+            followers: connections(FOLLOWERS),
             lease,
             known: AtomicU64::new(0),
             schema,

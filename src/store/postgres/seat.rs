@@ -151,11 +151,14 @@ impl PostgresSeat {
     async fn end_frozen(&self, waits: i32) -> Infallible {
         loop {
             sleep(WAIT).await;
-            // Not one that waits for a standby of PostgreSQL: it has committed. The call is not among the conditions, because
-            // the server may evaluate those in any order.
+            // Not one that waits for a standby of PostgreSQL: it has committed. Materialized, so that the server can't
+            // evaluate the call for any other session.
             let end = sqlx::query_scalar(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY(pg_blocking_pids($1))
-                 AND wait_event = 'ClientRead' AND state_change < clock_timestamp() - interval '2 seconds'",
+                "WITH frozen AS MATERIALIZED (
+                   SELECT pid FROM pg_stat_activity WHERE pid = ANY(pg_blocking_pids($1)) AND pid <> pg_backend_pid()
+                   AND backend_type = 'client backend' AND datname = current_database() AND usename = session_user
+                   AND wait_event = 'ClientRead' AND state_change < clock_timestamp() - interval '2 seconds')
+                 SELECT pg_terminate_backend(pid) FROM frozen",
             );
             let ended = async {
                 let mut another = self.connection.another().await?;

@@ -18,7 +18,11 @@ use crate::store::{
 #[async_trait]
 impl TokenStore for PostgresStore {
     async fn tokens(&self) -> Result<Vec<TokenRecord>, Error> {
-        let (mut tx, bounds) = self.reading(READ).await?;
+        // A leader waits for a change whose outcome it does not know. A plain read would see the token as before it.
+        let (mut tx, bounds) = match self.lease.term() {
+            Some(_) => self.writing(&self.records, Size::default()).await?,
+            None => self.reading(&self.readers, READ).await?,
+        };
         let rows = sqlx::query("SELECT record, used_ms FROM tokens ORDER BY id").fetch_all(&mut *tx);
         let rows = bounds.of(rows).await;
         let record = |row| {
@@ -53,7 +57,7 @@ impl TokenStore for PostgresStore {
     }
 
     async fn token_events(&self, before: u64, limit: u32) -> Result<Vec<(u64, TokenEvent)>, Error> {
-        let (mut tx, bounds) = self.reading(READ).await?;
+        let (mut tx, bounds) = self.reading(&self.readers, READ).await?;
         let rows = sqlx::query("SELECT id, record FROM token_events WHERE id < $1 ORDER BY id DESC LIMIT $2")
             .bind(int(before))
             .bind(i64::from(limit))

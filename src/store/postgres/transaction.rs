@@ -205,20 +205,25 @@ impl PostgresStore {
     }
 
     /// Begins a transaction that reads. If this controller leads, it is refused unless the database knows its term.
-    pub(super) async fn reading(&self, limit: Duration) -> Result<(Transaction<'_>, Bounds), Error> {
-        self.reading_in(self.lease.term(), limit).await
+    pub(super) async fn reading<'a>(
+        &'a self,
+        from: &'a Connections,
+        limit: Duration,
+    ) -> Result<(Transaction<'a>, Bounds), Error> {
+        self.reading_in(self.lease.term(), from, limit).await
     }
 
     /// Reads in a term. `None`: in no term, and soon.
-    pub(super) async fn reading_in(
-        &self,
+    pub(super) async fn reading_in<'a>(
+        &'a self,
         term: Option<Term>,
+        from: &'a Connections,
         limit: Duration,
-    ) -> Result<(Transaction<'_>, Bounds), Error> {
+    ) -> Result<(Transaction<'a>, Bounds), Error> {
         let limit = if term.is_some() { limit } else { limit.min(CALL) };
         let bounds = self.bounds(term, limit);
         let begun = async {
-            let mut turn = self.readers.turn().await?;
+            let mut turn = from.turn().await?;
             turn.execute(raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await?;
             let is_in_term = self.is_in_term(&bounds, &mut turn, "").await?;
             Ok::<_, sqlx::Error>(is_in_term.then_some(turn))

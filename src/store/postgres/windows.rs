@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use sqlx::PgConnection;
+use tokio::sync::SemaphorePermit;
 
 use super::{
     PostgresStore, put_records,
@@ -41,7 +42,7 @@ impl WindowStore for PostgresStore {
     }
 
     async fn windows(&self, query: &WindowQuery) -> Result<Vec<(u64, Counts)>, Error> {
-        let (mut tx, bounds) = self.reading(READ).await?;
+        let (mut tx, bounds) = self.reading(&self.readers, READ).await?;
         let rows = sqlx::query(
             "SELECT at, counts FROM windows
              WHERE migration = $1 AND scale = $2 AND at >= $3 AND at < $4 ORDER BY at",
@@ -55,6 +56,17 @@ impl WindowStore for PostgresStore {
         let window =
             |row| Ok((number(row, "at")?, json(row, "counts", || format!("a window of {}", query.key))?));
         tx.end(rows).await?.iter().map(window).collect()
+    }
+}
+
+impl PostgresStore {
+    /// Waits for windows being written, also for what was given up here and still runs at the server. None is written
+    /// before the permit is dropped.
+    pub(super) async fn windows_permit(&self) -> Result<SemaphorePermit<'_>, Error> {
+        let (tx, bounds) = self.writing(&self.windows, Size::default()).await?;
+        tx.end(Ok(())).await?;
+        let permit = bounds.of(self.windows.connection.permit()).await;
+        permit.map_err(|why| self.unwritten(why))
     }
 }
 

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use cutover::store::{Error, Leader, Lease, SILENT, Seat, SeatStore, TRUSTED, Term};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::{
+    sync::Notify,
     task::JoinHandle,
     time::{Instant, advance, sleep, timeout},
 };
@@ -189,6 +190,52 @@ async fn a_refused_commit_ends_its_own_term_only() {
     sleep(Duration::from_secs(1)).await;
     lease.depose(&lease.term().unwrap());
     assert!(timeout(Duration::from_secs(1), kept).await.unwrap().unwrap().contains("another controller"));
+}
+
+/// Answers a beat only when it may.
+#[derive(Clone, Debug, Default)]
+struct Slow {
+    beats: Arc<Notify>,
+    answers: Arc<Notify>,
+}
+
+#[async_trait]
+impl SeatStore for Slow {
+    async fn read(&self) -> Result<Seat, Error> {
+        Err(Error::Unavailable("not asked".to_owned()))
+    }
+
+    async fn take(&self, _: &Seat, _: &str) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    async fn beat(&self, _: &Term) -> Result<bool, Error> {
+        self.beats.notify_one();
+        self.answers.notified().await;
+        Ok(true)
+    }
+
+    async fn vacate(&self, _: &Term) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_beat_under_way_does_not_bring_a_deposed_term_back() {
+    let slow = Slow::default();
+    let lease = Arc::new(Lease::new(slow.clone()));
+    let term = Term { epoch: 1, holder: "ada".to_owned() };
+    lease.join(term.clone());
+    let kept = tokio::spawn({
+        let lease = lease.clone();
+        async move { lease.keep().await }
+    });
+    slow.beats.notified().await;
+    lease.depose(&term);
+    slow.answers.notify_one();
+    let why = timeout(Duration::from_millis(100), kept).await.expect("it ends").unwrap();
+    assert!(why.contains("another controller"), "{why}");
+    assert_eq!(lease.term(), None);
 }
 
 /// Each of three is cut off, stopped and started at random. At any moment at most one may answer calls.

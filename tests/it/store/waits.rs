@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use cutover::{
-    domain::{Change, Counts, Deletion, Scale, WindowId},
+    domain::{Change, Counts, Deletion, Role, Scale, WindowId},
     store::{
-        CALL, Counted, Error, HeardRecord, InstanceRecord, OpenError, Store, Upkeep, WindowQuery, open_store,
+        CALL, Counted, Error, HeardRecord, InstanceRecord, OpenError, Store, TokenChange, TokenEvent,
+        TokenRecord, Upkeep, WindowQuery, open_store,
     },
 };
 use cutover_core::routing::Rung;
@@ -31,6 +32,17 @@ async fn holding(schema: &Schema, sql: &str) -> PgConnection {
     let sql = format!("SET search_path = {}; BEGIN; {sql}", schema.name);
     holds.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.unwrap();
     holds
+}
+
+/// Makes the schema, and has it used by a role that owns it, and has no other rights.
+async fn by_a_role(schema: &mut Schema) {
+    let name = &schema.name;
+    let make =
+        format!("CREATE ROLE {name} LOGIN PASSWORD 'cutover'; CREATE SCHEMA {name} AUTHORIZATION {name}");
+    schema.sql(&make).await;
+    let user = format!("//{name}:");
+    schema.url = schema.url.replace("//cutover:", &user);
+    schema.server = schema.server.replace("//cutover:", &user);
 }
 
 fn counted() -> Counted {
@@ -73,12 +85,12 @@ async fn commits_do_not_wait_for_telemetry_and_a_deletion_leaves_none_of_it() {
     assert_eq!(store.windows(&query).await.unwrap(), [], "they went with the migration");
 }
 
-/// Makes commits that store an instance slow, or fail with this code.
-async fn at_commit(schema: &Schema, does: &str) {
+/// Makes commits of a change to a table do this.
+async fn at_commit(schema: &Schema, of: &str, does: &str) {
     schema
         .sql(&format!(
             "CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does}; RETURN NULL; END $$;
-             CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON instances DEFERRABLE INITIALLY DEFERRED
+             CREATE CONSTRAINT TRIGGER at_commit AFTER {of} DEFERRABLE INITIALLY DEFERRED
              FOR EACH ROW EXECUTE FUNCTION at_commit()"
         ))
         .await;
@@ -88,7 +100,7 @@ async fn at_commit(schema: &Schema, does: &str) {
 async fn what_is_removed_after_a_write_of_unknown_outcome_stays_removed() {
     let Some(schema) = Schema::fresh() else { return };
     let (first, proxy, store) = behind_proxy(&schema).await;
-    at_commit(&schema, "PERFORM pg_sleep(6)").await;
+    at_commit(&schema, "INSERT ON instances", "PERFORM pg_sleep(6)").await;
     let record = InstanceRecord::callers(&key("orders"));
     let upkeep = put(&record);
     let lost = async { store.keep(&upkeep).await };
@@ -106,11 +118,67 @@ async fn what_is_removed_after_a_write_of_unknown_outcome_stays_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_whose_revocation_has_an_unknown_outcome_is_not_read_as_valid() {
+    let Some(schema) = Schema::fresh() else { return };
+    let (first, proxy, store) = behind_proxy(&schema).await;
+    let record = TokenRecord {
+        name: "ada".to_owned(),
+        roles: vec![Role::Admin],
+        migrations: Vec::new(),
+        hash: "1".to_owned(),
+        created_ms: 1,
+        created_by: String::new(),
+        expires_ms: None,
+        previous: None,
+        used_ms: 0,
+    };
+    let event = TokenEvent {
+        at_ms: 1,
+        actor: String::new(),
+        reason: String::new(),
+        change: "revoke".to_owned(),
+        token: "ada".to_owned(),
+        summary: String::new(),
+    };
+    let made = TokenChange { expected: None, record: Some(record), event: event.clone() };
+    first.change_token(&made).await.unwrap();
+    at_commit(&schema, "DELETE ON tokens", "PERFORM pg_sleep(6)").await;
+    let revoke = TokenChange { expected: Some("1".to_owned()), record: None, event };
+    let hangs = async {
+        sleep(Duration::from_secs(2)).await;
+        proxy.hang();
+    };
+    let (lost, ()) = tokio::join!(store.change_token(&revoke), hangs);
+    assert!(matches!(lost, Err(Error::Unknown(_))), "{lost:?}");
+    assert_eq!(first.tokens().await.unwrap(), [], "it waits for the change under way");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_does_not_wait_for_what_people_read() {
+    let Some(schema) = Schema::fresh() else { return };
+    let store = schema.open().await;
+    make(&*store, &key("orders"), &create()).await;
+    let mut holds = holding(&schema, "LOCK TABLE token_events").await;
+    let reads = futures::future::join_all((0..8).map(|_| store.token_events(u64::MAX, 1)));
+    let published = async {
+        sleep(Duration::from_millis(500)).await;
+        let began = Instant::now();
+        assert_eq!(store.changes(0, 10).await.unwrap().len(), 1);
+        store.ping().await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        holds.execute("ROLLBACK").await.unwrap();
+    };
+    let (read, ()) = tokio::join!(reads, published);
+    assert!(read.iter().all(Result::is_ok), "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_error_at_commit_is_believed_only_if_it_is_about_the_transaction() {
     for (code, is_sure) in [("P0001", true), ("57000", false), ("XX000", false)] {
         let Some(schema) = Schema::fresh() else { return };
         let store = schema.open().await;
-        at_commit(&schema, &format!("RAISE EXCEPTION 'no' USING ERRCODE = '{code}'")).await;
+        at_commit(&schema, "INSERT ON instances", &format!("RAISE EXCEPTION 'no' USING ERRCODE = '{code}'"))
+            .await;
         let refused = store.keep(&put(&InstanceRecord::callers(&key("orders")))).await;
         match refused {
             Err(Error::Unavailable(_)) => assert!(is_sure, "{code}"),
@@ -180,8 +248,11 @@ async fn calls_end_with_the_term() {
 
 /// The server has read the statement, and waits for its end. That ends by no timeout before PostgreSQL 17.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_is_frozen_within_a_statement_is_ended_by_the_next_one() {
-    let Some(schema) = Schema::fresh() else { return };
+async fn a_leader_that_is_frozen_within_a_statement_is_ended_by_the_next_one_and_nobody_else_is() {
+    let Some(mut schema) = Schema::fresh() else { return };
+    // As a user that may not end everybody's sessions.
+    by_a_role(&mut schema).await;
+    let mut bystander = PgConnection::connect(&schema.server).await.unwrap();
     let first = schema.open().await;
     make(&*first, &key("orders"), &create()).await;
     let (proxy, url) = Proxy::before(&schema.server).await;
@@ -203,6 +274,7 @@ async fn a_leader_that_is_frozen_within_a_statement_is_ended_by_the_next_one() {
     let began = Instant::now();
     timeout(Duration::from_secs(9), next.lease().unwrap().lead("next", |_| {})).await.expect("it takes over");
     eprintln!("takes over from a leader that is frozen within a statement after {:?}", began.elapsed());
+    bystander.ping().await.expect("it blocked nobody");
     make(&*next, &key("orders"), &describe("goes on")).await;
 }
 
@@ -222,15 +294,10 @@ async fn a_large_change_may_take_long_to_arrive() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_may_be_made_by_somebody_else_and_a_database_has_to_be_in_utf_8() {
-    let Some(schema) = Schema::fresh() else { return };
-    let user = schema.name.clone();
-    schema
-        .sql(&format!(
-            "CREATE ROLE {user} LOGIN PASSWORD 'cutover'; REVOKE CREATE ON DATABASE postgres FROM {user};
-             CREATE SCHEMA {user} AUTHORIZATION {user}"
-        ))
-        .await;
-    let url = schema.url.replace("//cutover:", &format!("//{user}:"));
+    let Some(mut schema) = Schema::fresh() else { return };
+    let (user, server) = (schema.name.clone(), schema.server.clone());
+    by_a_role(&mut schema).await;
+    let url = schema.url;
     open_store(&url).await.expect("the schema is there");
     let refused = open_store(&url.replace("?schema=", "?schema=other_")).await.unwrap_err();
     assert!(
@@ -241,7 +308,7 @@ async fn a_schema_may_be_made_by_somebody_else_and_a_database_has_to_be_in_utf_8
     let mut admin = PgConnection::connect(&given("CUTOVER_TEST_POSTGRES").unwrap()).await.unwrap();
     let make = format!("CREATE DATABASE {user} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
     admin.execute(sqlx::raw_sql(AssertSqlSafe(make))).await.unwrap();
-    let refused = open_store(&schema.server.replace("/postgres", &format!("/{user}"))).await.unwrap_err();
+    let refused = open_store(&server.replace("/postgres", &format!("/{user}"))).await.unwrap_err();
     assert!(matches!(&refused, OpenError::Place(why) if why.contains("LATIN1")), "{refused:?}");
     admin.execute(sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {user}")))).await.unwrap();
 }
