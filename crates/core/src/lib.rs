@@ -7,6 +7,7 @@
 //! | [`guard`] | the arithmetic that detects that a target fails |
 //! | [`outcome`] | what is counted of an operation on data |
 //! | [`histogram`] | latencies in buckets |
+//! | [`servers`] | the addresses of a controller, as people write them |
 //! | [`text`] | values as people read them |
 //! | [`wire`] | the meaning of wire messages: converts them to and from routing types |
 
@@ -14,5 +15,6 @@ pub mod guard;
 pub mod histogram;
 pub mod outcome;
 pub mod routing;
+pub mod servers;
 pub mod text;
 pub mod wire;

@@ -83,10 +83,8 @@ fn is_key(key: &Spanned<String>, told: &mut Told<'_>) -> bool {
 }
 
 fn check_server(server: &Spanned<String>, told: &mut Told<'_>) {
-    let fine = url::Url::parse(server.as_ref()).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-    if !fine {
-        let what = "no address of a controller: write it like http://127.0.0.1:7070";
-        told.invalid(server.span(), "server", what);
+    if let Err(error) = cutover_core::servers::parse(server.as_ref()) {
+        told.invalid(server.span(), "server", error);
     }
 }
 
