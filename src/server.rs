@@ -4,6 +4,7 @@ mod access;
 mod error;
 mod files;
 mod gate;
+mod identity;
 mod listeners;
 mod offline;
 mod oidc;
@@ -316,6 +317,7 @@ where
         drop(http_served);
     }
     let services = access.before(routes.into_axum_router(), Status::into_http);
+    let services = identity::of_leader(services, registry.clone());
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let server = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))

@@ -7,15 +7,17 @@ use axum::{
     Router,
     extract::{Request, State},
     middleware::{Next, from_fn_with_state},
+    response::Response,
 };
+use cutover_core::servers::PUSHBACK_HEADER;
 use tokio::{
     sync::oneshot,
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tonic::{Status, transport::Server};
+use tonic::{Status, metadata::MetadataValue, transport::Server};
 
-use super::{Error, Listeners, files, gate::Refused, tls::Certificates};
+use super::{Error, Listeners, files, gate::Refused, identity, tls::Certificates};
 use crate::{
     api,
     config::Config,
@@ -69,7 +71,7 @@ pub(super) fn name(config: &Config) -> String {
 /// Waits until this controller leads, first for `pause`. False: it is to stop instead.
 pub(super) async fn lead(
     config: &Config,
-    lease: &Lease,
+    lease: &Arc<Lease>,
     pause: Duration,
     listeners: Listeners,
     certificates: Option<&Arc<Certificates>>,
@@ -89,7 +91,11 @@ pub(super) async fn lead(
     };
 
     let health = grpc::standby().await.into_axum_router();
-    let services = refusing(health, &why, |path| path.starts_with("/grpc.health.v1."), Status::into_http);
+    let services = refusing(health, &why, identity::is_health, refused_for_now);
+    let services = identity::shown(services, {
+        let lease = lease.clone();
+        move || lease.history().map(|history| history.as_str().into())
+    });
     let probes = http::router(prometheus::standby_text, {
         let why = why.clone();
         Arc::new(move || {
@@ -128,6 +134,15 @@ pub(super) async fn lead(
     // Whoever is connected connects again, and is served.
     _ = timeout(CLOSING, both).await;
     Ok(leads)
+}
+
+/// When to ask again. Clients add as much again at random. Another one leads within about 4 s of the last beat.
+const AGAIN_MS: &str = "750";
+
+/// A refusal that says when to ask again.
+fn refused_for_now(mut status: Status) -> Response {
+    status.metadata_mut().insert(PUSHBACK_HEADER, MetadataValue::from_static(AGAIN_MS));
+    status.into_http()
 }
 
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];

@@ -51,6 +51,8 @@ pub struct Seat {
     pub beat: u64,
     /// Empty: nobody leads.
     pub holder: String,
+    /// The id of the store's history.
+    pub history: String,
 }
 
 /// One controller's time as the leader.
@@ -102,6 +104,8 @@ pub struct Lease {
     held: ArcSwapOption<Held>,
     deposed: Notify,
     ended: Notify,
+    /// Of the store, as somebody who waits has just read it.
+    history: ArcSwapOption<String>,
 }
 
 impl Lease {
@@ -112,6 +116,7 @@ impl Lease {
             held: ArcSwapOption::empty(),
             deposed: Notify::new(),
             ended: Notify::new(),
+            history: ArcSwapOption::empty(),
         }
     }
 
@@ -144,6 +149,11 @@ impl Lease {
         held
     }
 
+    /// The id of the store's history, while this controller waits. `None`: the store does not say now.
+    pub fn history(&self) -> Option<Arc<String>> {
+        self.history.load_full()
+    }
+
     /// Acts in a term that another handle of the same process has taken: for tests of the store.
     pub fn join(&self, term: Term) {
         self.held.store(Some(Arc::new(Held { term, until: Instant::now() + TRUSTED })));
@@ -155,6 +165,8 @@ impl Lease {
         let mut last = None;
         loop {
             let read = timeout(ATTEMPT, self.seat.read()).await;
+            let history = read.iter().flatten().map(|seat| Arc::new(seat.history.clone())).next();
+            self.history.store(history);
             let leader = match read {
                 Ok(Ok(seat)) => {
                     // After the answer: the beat was there before.

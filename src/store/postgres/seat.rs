@@ -44,8 +44,8 @@ impl fmt::Debug for PostgresSeat {
 impl SeatStore for PostgresSeat {
     async fn read(&self) -> Result<Seat, Error> {
         let mut turn = self.turn().await?;
-        let row = sqlx::query("SELECT epoch, beat, holder, format FROM leader").fetch_one(&mut *turn).await;
-        let row = row.map_err(|error| self.failed(&error))?;
+        let row = sqlx::query("SELECT epoch, beat, holder, format, history_id FROM leader, counter");
+        let row = row.fetch_one(&mut *turn).await.map_err(|error| self.failed(&error))?;
         turn.give_back();
         let format = number(&row, "format")?;
         if format > FORMAT.cast_unsigned() {
@@ -55,7 +55,8 @@ impl SeatStore for PostgresSeat {
                 self.place
             )));
         }
-        Ok(Seat { epoch: number(&row, "epoch")?, beat: number(&row, "beat")?, holder: text(&row, "holder")? })
+        let (epoch, beat) = (number(&row, "epoch")?, number(&row, "beat")?);
+        Ok(Seat { epoch, beat, holder: text(&row, "holder")?, history: text(&row, "history_id")? })
     }
 
     async fn take(&self, seen: &Seat, holder: &str) -> Result<bool, Error> {

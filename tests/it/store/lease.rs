@@ -26,7 +26,7 @@ struct Row {
 
 impl Row {
     fn fresh() -> Self {
-        let seat = Seat { epoch: 0, beat: 0, holder: String::new() };
+        let seat = Seat { epoch: 0, beat: 0, holder: String::new(), history: "one".to_owned() };
         Self { seat: Arc::new(Mutex::new(seat)), is_cut: Arc::default() }
     }
 
@@ -56,7 +56,7 @@ impl SeatStore for Row {
     }
 
     async fn take(&self, seen: &Seat, holder: &str) -> Result<bool, Error> {
-        let next = Seat { epoch: seen.epoch + 1, beat: 0, holder: holder.to_owned() };
+        let next = Seat { epoch: seen.epoch + 1, beat: 0, holder: holder.to_owned(), ..seen.clone() };
         self.of(|seat| {
             *seat == *seen && {
                 *seat = next;
@@ -78,10 +78,9 @@ impl SeatStore for Row {
     }
 
     async fn vacate(&self, term: &Term) -> Result<(), Error> {
-        let next = Seat { epoch: term.epoch + 1, beat: 0, holder: String::new() };
         self.of(|seat| {
             if seat.holder == term.holder {
-                *seat = next
+                (seat.epoch, seat.beat, seat.holder) = (term.epoch + 1, 0, String::new());
             }
         })
         .await
