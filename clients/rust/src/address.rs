@@ -1,36 +1,54 @@
-//! The address of a controller, and connections to it.
+//! Where a controller is, and connections to it.
 
-use std::{net::IpAddr, time::Duration};
+mod dialer;
+mod find;
+mod histories;
+mod place;
+mod probe;
 
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use cutover_core::servers::{self, ServersError};
 use tonic::{
     codegen::http::{Uri, uri::Scheme},
     transport::{Endpoint, Error},
 };
 
-use crate::{
-    Access, AuthorizedChannel,
-    host::{self, Connector},
-    tls::TlsError,
-};
+use crate::{Access, AuthorizedChannel, tls::TlsError};
+use dialer::Dialer;
+pub use find::FindError;
+pub(crate) use find::Found;
+use histories::Known;
+use place::Place;
+pub(crate) use probe::told;
+pub use probe::{Probed, State};
 
-/// The address of a controller, and how it lets this process in.
+/// Where a controller is, and how it lets this process in: one address, or those of several controllers over one store, of
+/// which one leads.
 ///
 /// ```
 /// # use std::time::Duration;
 /// use cutover_client::{Access, Address};
 ///
 /// # fn story() -> Result<(), cutover_client::AddressError> {
-/// let address = Address::new("http://127.0.0.1:7070", &Access::default(), Duration::from_secs(3))?;
+/// let one = Address::new("http://127.0.0.1:7070", &Access::default(), Duration::from_secs(3))?;
+/// let two = Address::new("http://a:7070,http://b:7070", &Access::default(), Duration::from_secs(3))?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Address {
-    endpoint: Endpoint,
+    /// At least one.
+    places: Vec<Place>,
     access: Access,
     connect_timeout: Duration,
-    /// `None`: without TLS.
-    host: Option<String>,
+    /// What was learned about the places. Clones share it.
+    known: Arc<Mutex<Known>>,
 }
 
 /// Why an address can't be used.
@@ -38,8 +56,8 @@ pub struct Address {
 #[non_exhaustive]
 pub enum AddressError {
     /// It is no URL of a controller.
-    #[error("{0}: give a URL like http://127.0.0.1:7070 or https://cutover.example.com:7070")]
-    Malformed(&'static str),
+    #[error(transparent)]
+    Malformed(#[from] ServersError),
     /// Others could read the token on the way.
     #[error(
         "a token would cross the network unencrypted, because {host} is not a loopback address. Use https:// (cutover serve \
@@ -64,57 +82,121 @@ pub enum AddressError {
     Tls(#[from] TlsError),
 }
 
+/// The addresses of a controller, for [`Client::connect`](crate::Client::connect): a text with one, a text with several
+/// that commas separate, or a list.
+pub trait IntoServer {
+    /// All in one text.
+    fn into_server(self) -> String;
+}
+
+impl IntoServer for &str {
+    fn into_server(self) -> String {
+        self.to_owned()
+    }
+}
+
+impl IntoServer for &String {
+    fn into_server(self) -> String {
+        self.clone()
+    }
+}
+
+impl IntoServer for String {
+    fn into_server(self) -> String {
+        self
+    }
+}
+
+impl<S: AsRef<str>> IntoServer for &[S] {
+    fn into_server(self) -> String {
+        self.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(",")
+    }
+}
+
+impl<S: AsRef<str>, const N: usize> IntoServer for [S; N] {
+    fn into_server(self) -> String {
+        self.as_slice().into_server()
+    }
+}
+
+impl<S: AsRef<str>> IntoServer for Vec<S> {
+    fn into_server(self) -> String {
+        self.as_slice().into_server()
+    }
+}
+
 impl Address {
-    /// Checks an address, `http://HOST:PORT` or `https://HOST:PORT`, and the files of `access`. A connection may take
+    /// Checks addresses and the files of `access`. `server` is `http://HOST:PORT` or `https://HOST:PORT`, or several of them,
+    /// separated by commas. A name with several IP addresses counts as several. A connection to one may take
     /// `connect_timeout`.
     pub fn new(server: &str, access: &Access, connect_timeout: Duration) -> Result<Self, AddressError> {
-        let uri: Uri = server.parse().map_err(|_| AddressError::Malformed("not a URL"))?;
-        let is_tls = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            Some(_) => return Err(AddressError::Malformed("its scheme is neither http nor https")),
-            None => return Err(AddressError::Malformed("it has no scheme")),
-        };
-        let host = uri.host().filter(|host| !host.is_empty());
-        let host = host.ok_or(AddressError::Malformed("it has no host"))?.to_owned();
-        let host = host.trim_matches(['[', ']']).to_owned();
-        if !is_tls && !access.is_insecure() && !is_loopback(&host) {
-            if access.shows_token() {
-                return Err(AddressError::TokenUnencrypted { host });
-            }
-            if access.tls().is_any() {
-                return Err(AddressError::FilesUnused { host });
-            }
+        let mut places = Vec::new();
+        for address in servers::parse(server)? {
+            places.push(place(address, access, connect_timeout)?);
         }
-        if is_tls {
+        if places.iter().any(|place| place.is_tls) {
             // They are read again for each connection; what is wrong with them now is said now.
             access.tls().config()?;
         }
-        let endpoint = if is_tls { encrypted(&uri) } else { Some(Endpoint::from(uri)) };
-        let endpoint = endpoint.ok_or(AddressError::Malformed("not a URL"))?.connect_timeout(connect_timeout);
-        Ok(Self { endpoint, access: access.clone(), connect_timeout, host: is_tls.then_some(host) })
+        let known = Arc::new(Mutex::new(Known::of(places.len())));
+        Ok(Self { places, access: access.clone(), connect_timeout, known })
     }
 
     /// With further settings of its connections.
     #[must_use]
-    pub fn with(self, set: impl FnOnce(Endpoint) -> Endpoint) -> Self {
-        Self { endpoint: set(self.endpoint), ..self }
+    pub fn with(mut self, set: impl Fn(Endpoint) -> Endpoint) -> Self {
+        for place in &mut self.places {
+            place.endpoint = set(place.endpoint.clone());
+        }
+        self
     }
 
-    /// Connects. The calls have the token.
+    /// Connects to the controller that leads. The calls have the token. If the connection is lost, it connects to the one
+    /// that leads then.
     pub async fn connect(&self) -> Result<AuthorizedChannel, Error> {
-        Ok(self.access.authorize(host::connect(&self.endpoint, self.connector()).await?))
+        let channel = self.endpoint().connect_with_connector(Dialer::of(self)).await?;
+        Ok(self.access.authorize(channel))
     }
 
-    /// A channel that connects on first use, and again whenever the connection is lost. The calls have the token.
+    /// A channel that connects on first use, and again whenever the connection is lost, to the controller that leads. The
+    /// calls have the token.
     pub fn connect_lazy(&self) -> AuthorizedChannel {
-        self.access.authorize(host::connect_lazy(&self.endpoint, self.connector()))
+        self.access.authorize(self.endpoint().connect_with_connector_lazy(Dialer::of(self)))
     }
 
-    fn connector(&self) -> Connector {
-        let tls = self.host.clone().map(|host| (host, self.access.tls().clone()));
-        Connector::new(self.connect_timeout, tls)
+    /// Requests have the first address.
+    fn endpoint(&self) -> Endpoint {
+        let Place { endpoint, .. } = &self.places[0];
+        // To find who leads takes some time, too.
+        endpoint.clone().connect_timeout(self.connect_timeout + find::LIMIT)
     }
+}
+
+/// The addresses, separated by commas.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses: Vec<&str> = self.places.iter().map(|place| place.address.as_str()).collect();
+        f.write_str(&addresses.join(","))
+    }
+}
+
+fn place(address: &str, access: &Access, connect_timeout: Duration) -> Result<Place, AddressError> {
+    let unreadable = || ServersError::of_all(format!("{address:?} is not a URL"));
+    let uri: Uri = address.parse().map_err(|_| unreadable())?;
+    let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
+    let host = uri.host().ok_or_else(unreadable)?.trim_matches(['[', ']']).to_owned();
+    if !is_tls && !access.is_insecure() && !is_loopback(&host) {
+        if access.shows_token() {
+            return Err(AddressError::TokenUnencrypted { host });
+        }
+        if access.tls().is_any() {
+            return Err(AddressError::FilesUnused { host });
+        }
+    }
+    let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    let endpoint = if is_tls { encrypted(&uri) } else { Some(Endpoint::from(uri)) };
+    let endpoint = endpoint.ok_or_else(unreadable)?.connect_timeout(connect_timeout);
+    Ok(Place { address: address.to_owned(), endpoint, host, port, is_tls })
 }
 
 /// tonic gets an address without TLS, because TLS is the connector's: so nothing depends on which features of tonic this
@@ -183,11 +265,24 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_a_scheme_that_is_known_and_a_host() {
-        for server in ["", "not a url", "127.0.0.1:7070", "ftp://host:1", "http:///", "unix:///socket"] {
+    fn addresses_are_checked_one_by_one() {
+        for server in ["", "127.0.0.1:7070", "http://a:1,", "http://a:1,b:1", "http://a:1,http://A:1/"] {
             let refused = new(server, &Access::default());
             assert!(refused.is_err_and(|why| why.contains("https://")), "{server}");
         }
+        let token = Access::default().with_token("cutover_text");
+        let refused = new("http://127.0.0.1:1,http://controller:1", &token).expect_err("one is not loopback");
+        assert!(refused.contains("controller is not a loopback address"), "{refused}");
+        let two = new("http://a:1, http://b:1/", &Access::default()).expect("two");
+        assert_eq!(two.to_string(), "http://a:1,http://b:1/");
+    }
+
+    #[test]
+    fn a_list_is_a_text_with_commas() {
+        assert_eq!("http://a:1".into_server(), "http://a:1");
+        assert_eq!(["http://a:1", "http://b:1"].into_server(), "http://a:1,http://b:1");
+        assert_eq!(vec!["http://a:1".to_owned()].into_server(), "http://a:1");
+        assert_eq!(Vec::<String>::new().into_server(), "", "refused as empty");
     }
 
     #[test]

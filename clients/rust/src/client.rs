@@ -26,7 +26,7 @@ pub use spec::SpecFileError;
 pub use status::{ConnectError, Status};
 
 use crate::{
-    Address, host,
+    Address, IntoServer, host,
     migrator::{self, Migrator, StampError},
     persisted::{self, FileLock, PersistedError},
     report::{Closing, Origin, Recorder, Reporter},
@@ -59,6 +59,10 @@ pub struct Client {
 impl Client {
     /// Connects to the controller at `server` (`http://host:port` or `https://host:port`) as an instance of `service`.
     ///
+    /// If several controllers share a store, give all their addresses: as a list, or in one text, separated by commas. A name
+    /// with several IP addresses counts as several. The client stays with the one that leads, and goes to the next one when
+    /// another one leads.
+    ///
     /// Returns within `start_timeout`, with the controller's state, with the persisted state, or with an
     /// error that says what to do. Must be called within a tokio runtime.
     ///
@@ -68,12 +72,17 @@ impl Client {
     ///
     /// // With a file, the service also starts while the controller is down.
     /// let options = Options { persist: Some("/var/lib/orders/routes".into()), ..Options::default() };
-    /// let client = Client::connect("http://127.0.0.1:7070", "orders-api", options).await?;
+    /// let client = Client::connect(["http://10.0.0.1:7070", "http://10.0.0.2:7070"], "orders-api", options).await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn connect(server: &str, service: &str, options: Options) -> Result<Self, ConnectError> {
-        let address = address(server, &options)?;
+    pub async fn connect(
+        server: impl IntoServer,
+        service: &str,
+        options: Options,
+    ) -> Result<Self, ConnectError> {
+        let server = server.into_server();
+        let address = address(&server, &options)?;
         check_name("service", service)?;
         let instance_id = options.instance_id_for(service);
         check_name("instance id", &instance_id)?;
@@ -91,7 +100,7 @@ impl Client {
             succeeds: lock.as_ref().map_or_else(Vec::new, |lock| lock.predecessors().to_vec()),
         });
         let client = Self::start(address, identity, lock, &options);
-        client.until_started(server, &options).await?;
+        client.until_started(&server, &options).await?;
         Ok(client)
     }
 

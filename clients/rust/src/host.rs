@@ -6,12 +6,7 @@
 
 mod connector;
 
-use std::{
-    cell::RefCell,
-    io,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{cell::RefCell, error::Error, io, sync::Arc};
 
 use futures::future::BoxFuture;
 use hyper_util::rt::TokioIo;
@@ -19,12 +14,12 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::{JoinError, spawn_blocking},
 };
-use tonic::{
-    codegen::{Service, http::Uri},
-    transport::{Channel, Endpoint, Error},
-};
+use tonic::codegen::{Service as _, http::Uri};
 
 pub(crate) use connector::Connector;
+
+/// Why a connection could not be opened.
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A connection: anything that carries bytes both ways.
 pub trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -61,20 +56,18 @@ impl Simulated {
     }
 }
 
-/// Connects to an endpoint.
-pub(crate) async fn connect(endpoint: &Endpoint, connector: Connector) -> Result<Channel, Error> {
-    match Simulated::here() {
-        None => endpoint.connect_with_connector(connector).await,
-        Some(simulated) => endpoint.connect_with_connector(SimulatedConnector(simulated.dial)).await,
-    }
+/// Opens a connection to an address.
+pub(crate) async fn dial(uri: Uri, mut connector: Connector) -> Result<TokioIo<Box<dyn Bytes>>, BoxError> {
+    let connection: Box<dyn Bytes> = match Simulated::here() {
+        None => Box::new(connector.call(uri).await?.into_inner()),
+        Some(simulated) => (simulated.dial)(uri).await?,
+    };
+    Ok(TokioIo::new(connection))
 }
 
-/// A channel that connects on first use, and again whenever the connection is lost.
-pub(crate) fn connect_lazy(endpoint: &Endpoint, connector: Connector) -> Channel {
-    match Simulated::here() {
-        None => endpoint.connect_with_connector_lazy(connector),
-        Some(simulated) => endpoint.connect_with_connector_lazy(SimulatedConnector(simulated.dial)),
-    }
+/// Whether connections are a simulation's: names lead nowhere else then.
+pub(crate) fn is_simulated() -> bool {
+    Simulated::here().is_some()
 }
 
 /// Runs blocking or long computations where they delay no other task.
@@ -85,24 +78,6 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
             (simulated.pause)().await;
             Ok(work())
         }
-    }
-}
-
-#[derive(Clone)]
-struct SimulatedConnector(Arc<Dial>);
-
-impl Service<Uri> for SimulatedConnector {
-    type Response = TokioIo<Box<dyn Bytes>>;
-    type Error = io::Error;
-    type Future = BoxFuture<'static, io::Result<Self::Response>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, address: Uri) -> Self::Future {
-        let dialled = (self.0)(address);
-        Box::pin(async move { Ok(TokioIo::new(dialled.await?)) })
     }
 }
 

@@ -64,7 +64,7 @@ mod tls;
 pub mod watch;
 
 pub use access::{Access, AccessError, AuthorizedChannel};
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, FindError, IntoServer, Probed, State as AddressState};
 pub use client::{Client, ConnectError, Options, Status};
 pub use cutover_clock as clock;
 pub use cutover_core::{guard, routing, wire};

@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -35,6 +36,8 @@ pub(crate) struct Connector {
     first: Duration,
     /// The name in the server's certificate, and the files. `None`: without TLS.
     tls: Option<(String, TlsFiles)>,
+    /// The machine to connect to. `None`: the one that the name leads to.
+    ip: Option<SocketAddr>,
 }
 
 /// A connection.
@@ -48,11 +51,15 @@ pub(crate) enum Stream {
 }
 
 impl Connector {
-    pub(crate) fn new(connect_timeout: Duration, tls: Option<(String, TlsFiles)>) -> Self {
+    pub(crate) fn new(
+        connect_timeout: Duration,
+        tls: Option<(String, TlsFiles)>,
+        ip: Option<SocketAddr>,
+    ) -> Self {
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.set_connect_timeout(Some(connect_timeout));
-        Self { http, first: FIRST.min(connect_timeout / 4), tls }
+        Self { http, first: FIRST.min(connect_timeout / 4), tls, ip }
     }
 }
 
@@ -66,9 +73,14 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (dialled, first, tls) = (self.http.call(uri), self.first, self.tls.clone());
+        let uri = match self.ip {
+            None => Ok(uri),
+            Some(ip) => format!("http://{ip}").parse(),
+        };
+        let dialled = uri.map(|uri| self.http.call(uri));
+        let (first, tls) = (self.first, self.tls.clone());
         Box::pin(async move {
-            let stream = dialled.await?.into_inner();
+            let stream = dialled?.await?.into_inner();
             let stream = match tls {
                 None => Stream::Plain(stream),
                 Some((host, files)) => encrypted(stream, &host, files, first).await?,

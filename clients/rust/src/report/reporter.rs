@@ -55,8 +55,9 @@ pub(crate) struct Reporter {
 pub(crate) struct Unanswered {
     pending: Option<v1::ReportRequest>,
     sequence: u64,
-    /// Received and quiesced revision of the last accepted report.
-    acknowledged: (u64, u64),
+    /// The session of the last accepted report, and its received and quiesced revision. What one leader has accepted, the
+    /// next one does not know.
+    acknowledged: (u64, (u64, u64)),
     /// The session that the controller no longer knows.
     forgotten: u64,
 }
@@ -101,11 +102,7 @@ impl Reporter {
             is_heard = matches!(sent, Sent::Accepted { .. });
             let wait = match sent {
                 // Changes during the last report are reported at once.
-                Sent::Accepted { .. }
-                    if self.unanswered.acknowledged != self.link.acknowledgement(&self.current) =>
-                {
-                    Duration::ZERO
-                }
+                Sent::Accepted { .. } if self.has_news() => Duration::ZERO,
                 Sent::Accepted { flush: true } => FLUSH,
                 Sent::Accepted { flush: false } | Sent::Failed => self.interval(session.as_ref()),
             };
@@ -123,9 +120,17 @@ impl Reporter {
 
     /// When to report next, now that something may have changed.
     fn soon(&self, due: Instant) -> Instant {
-        let news = self.unanswered.acknowledged != self.link.acknowledgement(&self.current)
-            || self.unanswered.pending.is_some();
-        if news { due.min(Instant::now() + DEBOUNCE) } else { due }
+        if self.has_news() || self.unanswered.pending.is_some() {
+            due.min(Instant::now() + DEBOUNCE)
+        } else {
+            due
+        }
+    }
+
+    /// Whether the controller does not know yet what may be acknowledged.
+    fn has_news(&self) -> bool {
+        let session = self.link.session_number();
+        self.unanswered.acknowledged != (session, self.link.acknowledgement(&self.current))
     }
 
     fn interval(&self, session: Option<&Session>) -> Duration {
@@ -168,7 +173,8 @@ impl Reporter {
             }
             Ok(Ok(response)) => {
                 self.current.renewed(sent);
-                self.unanswered.acknowledged = (request.received_revision, request.applied_revision);
+                let acknowledged = (request.received_revision, request.applied_revision);
+                self.unanswered.acknowledged = (session.number, acknowledged);
                 return Sent::Accepted { flush: response.get_ref().flush };
             }
             Ok(Err(status)) => status,

@@ -198,6 +198,11 @@ impl Link {
         self.session.subscribe()
     }
 
+    /// The number of the newest session. 0: none.
+    pub(crate) fn session_number(&self) -> u64 {
+        self.session.borrow().as_ref().map_or(0, |session| session.number)
+    }
+
     /// The controller does not know this instance: it has to open a new watch.
     pub(crate) fn forgotten(&self, session: u64) {
         self.forgotten.send_replace(session);

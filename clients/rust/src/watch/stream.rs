@@ -8,9 +8,15 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status, Streaming};
 use tracing::{info, warn};
 
-use super::{Current, Link, Session, Source, backoff, kept::held_tables};
+use super::{
+    Current, Link, Session, Source,
+    backoff::{Attempt, pause},
+    kept::held_tables,
+};
 use crate::{
-    Address, AuthorizedChannel, clock, host,
+    Address, AuthorizedChannel,
+    address::{FindError, Found, told},
+    clock, host,
     routing::Mutation,
     wire::{Assembly, MESSAGE_MAX_BYTES, Misfit},
 };
@@ -45,7 +51,7 @@ pub(crate) struct Identity {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Ended {
     #[error("no connection: {}", describe(.0))]
-    Connect(#[from] tonic::transport::Error),
+    Find(#[from] FindError),
     #[error("no answer within {} ms: is this the controller's gRPC port?", .0.as_millis())]
     NoAnswer(Duration),
     #[error("nothing came for {} ms: the connection is dead", .0.as_millis())]
@@ -66,6 +72,17 @@ pub(super) enum Ended {
     Forgotten,
     #[error("a state could not be applied")]
     Panicked,
+}
+
+impl Ended {
+    /// When the controller wants to be asked again.
+    fn again(&self) -> Option<Duration> {
+        match self {
+            Self::Find(error) => error.again(),
+            Self::Status(status) => told(status),
+            _ => None,
+        }
+    }
 }
 
 /// The task that keeps [`Current`] up to date.
@@ -100,7 +117,7 @@ impl Watcher {
     pub(crate) async fn run(mut self) {
         let mut attempt = 0;
         loop {
-            let began = Instant::now();
+            let (began, sessions) = (Instant::now(), self.sessions);
             let Err(ended) = self.session().await;
             if began.elapsed() >= HEALTHY {
                 attempt = 0;
@@ -121,7 +138,12 @@ impl Watcher {
             // These are problems that a healthy controller can fix at once; the second one in a row waits.
             let at_once = attempt == 0 && matches!(ended, Ended::Misfit(_) | Ended::Forgotten);
             if !at_once {
-                let wait = backoff(attempt, &mut rand::rng());
+                let again = ended.again();
+                let how = match self.sessions > sessions {
+                    true => Attempt::Lost { again },
+                    false => Attempt::Failed { again },
+                };
+                let wait = pause(attempt, how, &mut rand::rng());
                 sleep(wait).await;
             }
             attempt = attempt.saturating_add(1);
@@ -130,7 +152,8 @@ impl Watcher {
 
     /// One connection, from beginning to end.
     async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
-        let channel = self.address.connect().await?;
+        let history = self.link.held().map(|held| held.history_id.clone());
+        let Found { channel, history } = self.address.leader(history.as_deref()).await?;
         let held = self.link.held();
         let unheard = (!self.given_up).then(|| self.unheard.max(self.current.lease_age()));
         // A million overrides take a while.
@@ -174,6 +197,9 @@ impl Watcher {
         let Some(v1::WatchResponse { kind: Some(Kind::Registered(registered)) }) = first else {
             return Err(first.map_or(Ended::Closed, |_| Ended::Protocol("`registered` must come first")));
         };
+        if history.is_some_and(|history| history != registered.history_id) {
+            return Err(Ended::Protocol("it has another history than the controller that was asked"));
+        }
         let mut receiving = self.registered(&registered, channel, asked)?;
         let limit = silence_limit(registered.heartbeat_ms);
         loop {
