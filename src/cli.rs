@@ -102,7 +102,7 @@ struct Global {
         value_parser = BoolishValueParser::new()
     )]
     insecure: bool,
-    /// The controller
+    /// The controller; several addresses are separated by commas, and the one that leads is used
     #[arg(
         long,
         global = true,

@@ -1,9 +1,13 @@
 //! The way to the controller, and its errors in words that say what to do.
 
-use std::{path::Path, sync::OnceLock, time::Duration};
+use std::{
+    path::Path,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use anyhow::anyhow;
-use cutover_client::{Access, Address, AuthorizedChannel, TlsError};
+use cutover_client::{Access, Address, AuthorizedChannel, FindError, TlsError};
 use cutover_proto::v1::{
     access_service_client::AccessServiceClient, admin_service_client::AdminServiceClient,
     job_service_client::JobServiceClient, routing_service_client::RoutingServiceClient,
@@ -21,6 +25,12 @@ pub(super) use crate::refusal::reasons;
 
 /// Longest that a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to wait for another controller to take over: longer than that takes.
+const TAKEOVER: Duration = Duration::from_secs(6);
+
+/// Interval between looks for who leads.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How long a peer may say nothing to a ping before the connection counts as lost.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -79,6 +89,11 @@ impl Global {
         channel(&self.server, &self.access()?).await
     }
 
+    /// Where the controller is.
+    pub(super) fn address(&self) -> anyhow::Result<Address> {
+        address(&self.server, &self.access()?)
+    }
+
     /// For tokens.
     pub(super) async fn tokens(&self) -> anyhow::Result<AccessServiceClient<AuthorizedChannel>> {
         Ok(AccessServiceClient::new(self.channel().await?))
@@ -100,22 +115,41 @@ impl Global {
     }
 }
 
+fn address(server: &str, access: &Access) -> anyhow::Result<Address> {
+    let address = Address::new(server, access, Duration::from_secs(3));
+    Ok(address.map_err(|error| Failure::usage(format!("--server {server:?}: {error}")))?)
+}
+
 /// A way to the controller at this address.
 async fn channel(server: &str, access: &Access) -> anyhow::Result<AuthorizedChannel> {
-    let address = Address::new(server, access, Duration::from_secs(3))
-        .map_err(|error| Failure::usage(format!("--server {server:?}: {error}")))?;
+    let address = address(server, access)?;
     let address = address.with(|endpoint| {
         endpoint.http2_keep_alive_interval(Duration::from_secs(2)).keep_alive_timeout(SILENCE)
     });
-    Ok(address.connect().await.map_err(|error| {
-        let message = match TlsError::within(&error) {
-            Some(why) => format!("can't connect to the controller at {server}: {why}"),
-            None => format!(
-                "can't reach the controller at {server}. Start it (cutover serve), or set --server or CUTOVER_SERVER"
-            ),
+    let began = Instant::now();
+    let error = loop {
+        let error = match address.connect().await {
+            Ok(channel) => return Ok(channel),
+            Err(error) => error,
         };
-        Failure::unreachable(message)
-    })?)
+        let is_passing = FindError::within(&error).is_some_and(FindError::is_passing);
+        if !is_passing || began.elapsed() > TAKEOVER {
+            break error;
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    };
+    let why = match (TlsError::within(&error), FindError::within(&error)) {
+        (Some(why), _) => Some(why.to_string()),
+        (None, Some(FindError::Connect(_)) | None) => None,
+        (None, Some(why)) => Some(why.to_string()),
+    };
+    Err(Failure::unreachable(match why {
+        Some(why) => format!("can't connect to the controller at {server}: {why}"),
+        None => format!(
+            "can't reach the controller at {server}. Start it (cutover serve), or set --server or CUTOVER_SERVER"
+        ),
+    })
+    .into())
 }
 
 /// Waits for an answer, and turns a refusal into words.

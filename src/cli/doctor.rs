@@ -1,5 +1,6 @@
 //! `doctor`: looks for what would keep a migration from working, and says what to do. It writes nothing.
 
+mod addresses;
 mod controller;
 mod files;
 mod spec;
@@ -49,6 +50,7 @@ impl Doctor {
         let mut report =
             Report { json: global.json, subject: String::new(), checks: 0, warnings: 0, failures: 0 };
         files::check(global, &mut report);
+        addresses::check(global, &mut report).await;
         controller::check(global, &mut report).await;
         if let Some(url) = &self.store {
             store::check(url, &mut report).await;

@@ -31,6 +31,7 @@ mod public_data;
 mod recorded;
 mod refused;
 mod serve;
+mod several;
 mod spec;
 mod unreachable;
 mod unversioned;

@@ -1,5 +1,7 @@
 //! Two controllers over one PostgreSQL: the leader is killed, frozen, and cut off from its database.
 
+#[cfg(feature = "sqlite")]
+mod clients;
 mod database;
 mod outage;
 mod replica;

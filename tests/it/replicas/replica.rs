@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
+use cutover_proto::v1::{
+    self, admin_service_client::AdminServiceClient, job_service_client::JobServiceClient,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -84,8 +86,16 @@ impl Replica {
     }
 
     pub fn admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.channel())
+    }
+
+    pub fn jobs(&self) -> JobServiceClient<Channel> {
+        JobServiceClient::new(self.channel())
+    }
+
+    fn channel(&self) -> Channel {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.grpc)).unwrap();
-        AdminServiceClient::new(endpoint.connect_timeout(Duration::from_secs(1)).connect_lazy())
+        endpoint.connect_timeout(Duration::from_secs(1)).connect_lazy()
     }
 }
 
