@@ -73,6 +73,8 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     fn said(place: usize, history: &str) -> Said {
@@ -84,29 +86,31 @@ mod tests {
         let mut known = Known::of(2);
         let (a, b) = (said(0, "one"), said(1, "two"));
         // A process that starts.
-        known.check(&a, &[a.clone()], None).expect("the other one does not answer");
+        known.check(&a, slice::from_ref(&a), None).expect("the other one does not answer");
         let refused = known.check(&a, &[a.clone(), b.clone()], None).expect_err("they differ").to_string();
         for part in ["http://0", "one", "http://1", "two", "installations"] {
             assert!(refused.contains(part), "{refused}");
         }
         // It is at the first one, which then ends.
-        known.hear(std::slice::from_ref(&a));
+        known.hear(slice::from_ref(&a));
         known.check(&a, &[a.clone(), b.clone()], Some("one")).expect("it stays where it is");
-        known.check(&b, &[b.clone()], Some("one")).expect_err("the first one may only be away");
-        known.hear(std::slice::from_ref(&b));
-        known.check(&b, &[b.clone()], Some("one")).expect_err("that it said so before proves nothing");
+        known.check(&b, slice::from_ref(&b), Some("one")).expect_err("the first one may only be away");
+        known.hear(slice::from_ref(&b));
+        known.check(&b, slice::from_ref(&b), Some("one")).expect_err("that it said so before proves nothing");
 
         // Both are of one installation, which is restored.
         let mut known = Known::of(2);
         known.hear(&[said(0, "one"), said(1, "one")]);
         let restored = said(1, "two");
-        known.check(&restored, &[restored.clone()], Some("one")).expect("it is known by the old one");
+        known.check(&restored, slice::from_ref(&restored), Some("one")).expect("it is known by the old one");
         let lags = said(0, "one");
         known.check(&restored, &[restored.clone(), lags], Some("one")).expect_err("until both say so");
 
         // Started from a file, so nobody is known.
         let known = Known::of(2);
-        known.check(&restored, &[restored.clone()], Some("one")).expect_err("it may be another installation");
+        known
+            .check(&restored, slice::from_ref(&restored), Some("one"))
+            .expect_err("it may be another installation");
         let both = [restored.clone(), said(0, "two")];
         known.check(&restored, &both, Some("one")).expect("nobody is left to say otherwise");
         Known::of(1).check(&said(0, "two"), &[said(0, "two")], Some("one")).expect("there is one address");
