@@ -1,4 +1,4 @@
-//! A controller that waits for its turn to lead. It answers probes, and refuses every call with the leader's name.
+//! A controller that waits for its turn to lead. It answers probes, and refuses every call.
 
 use std::{future::Future, sync::Arc, time::Duration};
 

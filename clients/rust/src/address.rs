@@ -1,6 +1,7 @@
 //! Where a controller is, and connections to it.
 
 mod dialer;
+mod error;
 mod find;
 mod histories;
 mod place;
@@ -21,7 +22,7 @@ use tonic::{
 
 use crate::{Access, AuthorizedChannel, tls::TlsError};
 use dialer::Dialer;
-pub use find::FindError;
+pub use error::FindError;
 pub(crate) use find::Found;
 use histories::Known;
 use place::Place;
@@ -101,6 +102,24 @@ impl IntoServer for &String {
     }
 }
 
+impl IntoServer for &Arc<str> {
+    fn into_server(self) -> String {
+        self.to_string()
+    }
+}
+
+impl IntoServer for &Box<str> {
+    fn into_server(self) -> String {
+        self.to_string()
+    }
+}
+
+impl IntoServer for std::borrow::Cow<'_, str> {
+    fn into_server(self) -> String {
+        self.into_owned()
+    }
+}
+
 impl IntoServer for String {
     fn into_server(self) -> String {
         self
@@ -149,6 +168,11 @@ impl Address {
             place.endpoint = set(place.endpoint.clone());
         }
         self
+    }
+
+    /// Whether the list has more than one address.
+    pub(crate) const fn is_several(&self) -> bool {
+        self.places.len() > 1
     }
 
     /// Connects to the controller that leads. The calls have the token. If the connection is lost, it connects to the one

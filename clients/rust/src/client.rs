@@ -32,7 +32,7 @@ use crate::{
     report::{Closing, Origin, Recorder, Reporter},
     routing::Decision,
     store::{IntoStore, Version, now_ms_since_2025},
-    watch::{BeginError, Current, Identity, Link, Operation, Start, Watcher, describe},
+    watch::{BeginError, Current, Identity, Link, Operation, Start, Watcher},
 };
 use local_guard::LocalGuard;
 use options::{address, check_name};
@@ -60,11 +60,10 @@ impl Client {
     /// Connects to the controller at `server` (`http://host:port` or `https://host:port`) as an instance of `service`.
     ///
     /// If several controllers share a store, give all their addresses: as a list, or in one text, separated by commas. A name
-    /// with several IP addresses counts as several. The client stays with the one that leads, and goes to the next one when
-    /// another one leads.
+    /// with several IP addresses counts as several. The client follows the one that leads.
     ///
-    /// Returns within `start_timeout`, with the controller's state, with the persisted state, or with an
-    /// error that says what to do. Must be called within a tokio runtime.
+    /// Returns within `start_timeout`, with the controller's state, the persisted state, or an error that says what to do.
+    /// Must be called within a tokio runtime.
     ///
     /// ```no_run
     /// # async fn story() -> Result<(), Box<dyn std::error::Error>> {
@@ -99,6 +98,7 @@ impl Client {
             file_valid_ms: options.file_valid_ms(),
             succeeds: lock.as_ref().map_or_else(Vec::new, |lock| lock.predecessors().to_vec()),
         });
+        saver::expect_history(&address, options.persist.as_deref()).await;
         let client = Self::start(address, identity, lock, &options);
         client.until_started(&server, &options).await?;
         Ok(client)
@@ -114,7 +114,7 @@ impl Client {
         let link = Arc::new(Link::new(options.persist.is_some()));
         let (closing, closes) = watch::channel(None);
         let watcher = Watcher {
-            address,
+            address: address.clone(),
             identity: identity.clone(),
             current: current.clone(),
             link: link.clone(),
@@ -124,6 +124,7 @@ impl Client {
             given_up: false,
         };
         let reporter = Reporter {
+            address,
             identity,
             current: current.clone(),
             recorder: recorder.clone(),
@@ -133,21 +134,20 @@ impl Client {
             unanswered: Default::default(),
         };
         let guard = LocalGuard { current: current.clone(), recorder: recorder.clone(), link: link.clone() };
-        let file = Arc::new(Mutex::new(lock));
         let persist = options.persist.clone().map(|path| Saver {
             path,
             valid: Duration::from_millis(options.file_valid_ms().into()),
-            file: file.clone(),
+            file: Arc::new(Mutex::new(lock)),
             current: current.clone(),
             link: link.clone(),
         });
         let saver = persist.clone().map(|saver| tokio::spawn(saver.run()));
-        let (watcher, reporter) = (tokio::spawn(watcher.run()), tokio::spawn(reporter.run()));
-        let guard = tokio::spawn(guard.run());
+        let (watcher, reporter, guard) =
+            (tokio::spawn(watcher.run()), tokio::spawn(reporter.run()), tokio::spawn(guard.run()));
         let all = [watcher.abort_handle(), reporter.abort_handle(), guard.abort_handle()];
         let all = all.into_iter().chain(saver.map(|saver| saver.abort_handle())).collect();
         let tasks = Tasks { running: Mutex::new(Some(Running::Connected { watcher, reporter })), all };
-        let &Options { close_timeout, drain, .. } = options;
+        let (close_timeout, drain) = (options.close_timeout, options.drain);
         Self { current, recorder, link, persist, close_timeout, drain, closing, tasks }
     }
 
@@ -203,7 +203,7 @@ impl Client {
                         "the controller came back that very moment: connect again".to_owned()
                     }
                     Ok(Ok(None)) => format!("{} does not exist", saver.path().display()),
-                    Ok(Err(error)) => describe(&error),
+                    Ok(Err(error)) => crate::words::describe(&error),
                     Err(error) => error.to_string(),
                 }
             }

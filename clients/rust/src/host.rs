@@ -102,6 +102,6 @@ mod tests {
         let address = Address::new(server, &Access::default(), Duration::from_secs(1)).expect("an address");
         let refused = address.connect().await;
         let refused = refused.expect_err("nobody is there");
-        assert!(crate::watch::describe(&refused).contains("dialled http://controller:7070"), "{refused:?}");
+        assert!(crate::words::describe(&refused).contains("dialled http://controller:7070"), "{refused:?}");
     }
 }

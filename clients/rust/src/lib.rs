@@ -62,6 +62,7 @@ mod stamp;
 pub mod testing;
 mod tls;
 pub mod watch;
+mod words;
 
 pub use access::{Access, AccessError, AuthorizedChannel};
 pub use address::{Address, AddressError, FindError, IntoServer, Probed, State as AddressState};

@@ -144,11 +144,25 @@ struct Head {
     seal: String,
 }
 
+/// Before the id of a history whose state is no base. No controller's history has such a name.
+const NO_BASE: &str = "before ";
+
 impl Saving {
-    /// No controller's history has the name of one that is no base.
     fn known_as(&self) -> String {
-        if self.is_base { self.history_id.clone() } else { format!("before {}", self.history_id) }
+        if self.is_base { self.history_id.clone() } else { format!("{NO_BASE}{}", self.history_id) }
     }
+}
+
+/// The controller's name for the history of a state, which may be of a file and no base.
+pub(crate) fn history(history_id: &str) -> &str {
+    history_id.strip_prefix(NO_BASE).unwrap_or(history_id)
+}
+
+/// The history that a file belongs to, even if the file has expired. `None`: there is no readable file. Blocks on the disk.
+pub(crate) fn history_of(path: &Path) -> Option<String> {
+    let bytes = fs::read(path).ok()?;
+    let (head, _) = head(path, &bytes).ok()?;
+    Some(history(&head.history_id).to_owned())
 }
 
 impl Head {
@@ -209,8 +223,8 @@ pub fn load(path: &Path) -> Result<Option<Persisted>, PersistedError> {
     parse(path, &bytes).map(Some)
 }
 
-/// Reads a file's content. `path` is only for errors.
-pub fn parse(path: &Path, bytes: &[u8]) -> Result<Persisted, PersistedError> {
+/// The head of a file's content, and what follows it.
+fn head<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Head, &'a [u8]), PersistedError> {
     let damaged = |what: &str| PersistedError::Damaged { path: path.to_owned(), what: what.to_owned() };
     let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| PersistedError::NotASnapshot(path.to_owned()))?;
     let (format, rest) = rest.split_first_chunk().ok_or_else(|| damaged("too short"))?;
@@ -222,8 +236,15 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Persisted, PersistedError> {
     if crc32fast::hash(&bytes[..bytes.len() - CRC_BYTES]) != u32::from_le_bytes(*crc) {
         return Err(damaged("its checksum does not match"));
     }
+    let head = Head::decode_length_delimited(&mut records).map_err(|error| damaged(&error.to_string()))?;
+    Ok((head, records))
+}
+
+/// Reads a file's content. `path` is only for errors.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<Persisted, PersistedError> {
+    let damaged = |what: &str| PersistedError::Damaged { path: path.to_owned(), what: what.to_owned() };
     let undecodable = |error: prost::DecodeError| damaged(&error.to_string());
-    let head = Head::decode_length_delimited(&mut records).map_err(undecodable)?;
+    let (head, mut records) = head(path, bytes)?;
     let mut tables = Vec::new();
     while !records.is_empty() {
         tables.push(v1::TablePart::decode_length_delimited(&mut records).map_err(undecodable)?);

@@ -19,4 +19,4 @@ pub use hold::HoldError;
 pub(crate) use leased::while_it_may_act;
 pub use link::Source;
 pub(crate) use link::{Link, Session, Start};
-pub(crate) use stream::{Identity, Watcher, describe, explain};
+pub(crate) use stream::{Identity, Watcher};

@@ -8,6 +8,8 @@ mod local_guard;
 mod reporting;
 #[path = "client/restored.rs"]
 mod restored;
+#[path = "client/several.rs"]
+mod several;
 #[path = "client/starting.rs"]
 mod starting;
 #[path = "client/watching.rs"]

@@ -89,3 +89,16 @@ async fn controllers_of_two_installations_are_refused_in_words() {
     ours.stop().await;
     theirs.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_controller_under_two_names_is_one() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let both = format!("{},http://localhost:{}", controller.url, controller.port());
+    at(&both, "list").await.done();
+    let said = at(&both, "doctor").await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("the controller that leads is reached at 2 addresses"), "{said:?}");
+    assert!(!said.out.contains("Start that controller"), "localhost may be ::1 as well: {said:?}");
+    controller.stop().await;
+}

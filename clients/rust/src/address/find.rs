@@ -4,6 +4,7 @@
 //! has said nothing for [`HEDGE`]; earlier ones go on meanwhile. The first one that leads is taken.
 
 use std::{
+    collections::VecDeque,
     sync::{MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Address,
     dialer::Dialer,
+    error::FindError,
     histories::{Known, Said},
     place::{Candidate, Named},
     probe::{Answer, State},
@@ -29,58 +31,16 @@ const STANDBY_LIMIT: Duration = Duration::from_secs(1);
 /// So many rounds in a row are short. A network may be slower than that.
 const SHORT_ROUNDS: u32 = 8;
 
-/// Why no controller can be used now.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FindError {
-    /// No address has a controller that leads.
-    #[error("no controller leads: {}", heard.join("; "))]
-    Nobody {
-        /// What each address said.
-        heard: Vec<String>,
-        /// When a controller wants to be asked again.
-        again: Option<Duration>,
-    },
-    /// Two addresses have different stores.
-    #[error(
-        "{one} and {other} belong to two installations: their stores have the histories {history} and {other_history}. Remove \
-         one from the list of addresses. If the store was just restored, this passes within a second"
-    )]
-    Installations {
-        /// The one that leads.
-        one: String,
-        /// Its history.
-        history: String,
-        /// The other one.
-        other: String,
-        /// Its history.
-        other_history: String,
-    },
-    /// The one that leads may be of another installation.
-    #[error(
-        "{one} leads, but its store has the history {history}, and this process goes by {held}. Either {one} belongs to another \
-         installation: remove it from the list of addresses. Or the store was restored: start the other controllers, or remove \
-         them from the list and restart this process"
-    )]
-    OtherHistory {
-        /// The one that leads.
-        one: String,
-        /// Its history.
-        history: String,
-        /// The history of what this process holds.
-        held: String,
-    },
-    /// The only one can't be reached.
-    #[error(transparent)]
-    Connect(#[from] tonic::transport::Error),
-}
-
 /// The controller that leads.
 pub(crate) struct Found {
     /// Connections to it, and to no other one.
     pub(crate) channel: AuthorizedChannel,
-    /// The history of its store, if it was asked.
+    /// The history of its store, if it was asked and said so.
     pub(crate) history: Option<String>,
+    /// The history that was searched for.
+    pub(crate) expected: Option<String>,
+    /// Its name, if the list has other addresses.
+    pub(crate) name: Option<String>,
 }
 
 /// Which one leads.
@@ -94,6 +54,7 @@ pub(super) struct Leading {
 impl Address {
     /// Connects to the one that leads. `held`: the history that this process goes by.
     pub(crate) async fn leader(&self, held: Option<&str>) -> Result<Found, FindError> {
+        let expected = held.map(str::to_owned).or_else(|| self.known().history.clone());
         let Leading { candidate, history, channel } = self.leading(held).await?;
         let channel = match channel {
             Some(channel) => channel,
@@ -102,22 +63,41 @@ impl Address {
                 endpoint.connect_with_connector(Dialer::to(self, candidate)).await?
             }
         };
-        Ok(Found { channel: self.access.authorize(channel), history })
+        let name = self.is_several().then(|| self.name(candidate));
+        Ok(Found { channel: self.access.authorize(channel), history, expected, name })
+    }
+
+    /// By default, a search is for the controller with this history: the one of the file that this process may start from.
+    pub(crate) fn expect(&self, history: String) {
+        self.known().history = Some(history);
+    }
+
+    /// The controller that was found did not take this process: it is not asked first again.
+    pub(crate) fn found_in_vain(&self) {
+        self.known().last = None;
     }
 
     /// Finds the one that leads. Nobody is asked if there is only one. `held`: the history that this process goes by; by
     /// default that of the last one.
     pub(super) async fn leading(&self, held: Option<&str>) -> Result<Leading, FindError> {
-        let candidates = self.candidates(self.connect_timeout).await;
-        if let [candidate] = candidates[..] {
+        if let [place] = &self.places[..]
+            && let [candidate] = place.candidates(0, self.connect_timeout).await[..]
+        {
             return Ok(Leading { candidate, history: None, channel: None });
         }
         let held = held.map(str::to_owned).or_else(|| self.known().history.clone());
-        let answers = self.round(candidates, held.as_deref()).await;
+        let answers = self.round(held.as_deref()).await;
         let said: Vec<Said> = answers.iter().filter_map(|answer| self.said(answer)).collect();
         let mut known = self.known();
         known.failed_rounds = known.failed_rounds.saturating_add(1);
-        let Some(leads) = answers.iter().find(|answer| answer.state == State::Leads) else {
+        // Not simply the first one: another installation's may be in the list, and one that does not say its history.
+        let rank = |answer: &&Answer| match &answer.history {
+            Some(history) if held.as_ref() == Some(history) => 0,
+            Some(_) => 1,
+            None => 2,
+        };
+        let leads = answers.iter().filter(|answer| answer.state == State::Leads).min_by_key(rank);
+        let Some(leads) = leads else {
             known.hear(&said);
             let again = answers.iter().filter_map(|answer| answer.again).min();
             let heard = answers.iter().map(|answer| self.in_words(answer)).collect();
@@ -137,26 +117,34 @@ impl Address {
         })
     }
 
-    /// The candidates, the one that led last first.
+    /// All candidates.
     pub(super) async fn candidates(&self, within: Duration) -> Vec<Candidate> {
         let all = self.places.iter().enumerate().map(|(at, place)| place.candidates(at, within));
-        let mut candidates = join_all(all).await.concat();
-        let last = self.known().last;
-        candidates.sort_by_key(|candidate| last != Some(*candidate));
-        candidates
+        join_all(all).await.concat()
     }
 
     /// Asks until one leads, and a little longer if the others could say that they belong to another installation.
-    async fn round(&self, candidates: Vec<Candidate>, held: Option<&str>) -> Vec<Answer> {
-        let is_short = self.known().failed_rounds < SHORT_ROUNDS;
-        let mut waiting = candidates.clone().into_iter();
+    async fn round(&self, held: Option<&str>) -> Vec<Answer> {
+        let (is_short, last) = {
+            let known = self.known();
+            (known.failed_rounds < SHORT_ROUNDS, known.last)
+        };
+        // Nobody waits for a name that takes long to resolve.
+        let places = self.places.iter().enumerate();
+        let mut resolving: FuturesUnordered<_> =
+            places.map(|(at, place)| place.candidates(at, self.connect_timeout)).collect();
+        let (mut waiting, mut asked) = (VecDeque::<Candidate>::new(), Vec::<Candidate>::new());
         let ask = |candidate| self.ask(candidate);
         let (mut running, mut answers) = (FuturesUnordered::new(), Vec::<Answer>::new());
         let mut next = Instant::now();
         let mut end = next + LIMIT;
-        while !running.is_empty() || waiting.len() > 0 {
+        while !running.is_empty() || !waiting.is_empty() || !resolving.is_empty() {
             tokio::select! {
                 biased;
+                Some(candidates) = resolving.next(), if !resolving.is_empty() => {
+                    waiting.extend(candidates);
+                    waiting.make_contiguous().sort_by_key(|candidate| last != Some(*candidate));
+                }
                 Some(answer) = running.next(), if !running.is_empty() => {
                     let (now, answer): (_, Answer) = (Instant::now(), answer);
                     match answer.state {
@@ -165,7 +153,8 @@ impl Address {
                             break;
                         }
                         State::Leads => {
-                            running.extend(waiting.by_ref().map(ask));
+                            asked.extend(&waiting);
+                            running.extend(waiting.drain(..).map(ask));
                             end = end.min(now + HEDGE);
                         }
                         State::Standby if is_short => end = end.min(now + STANDBY_LIMIT),
@@ -174,35 +163,46 @@ impl Address {
                     next = now;
                     answers.push(answer);
                 }
-                () = sleep_until(next), if waiting.len() > 0 => {
-                    running.extend(waiting.next().map(ask));
+                () = sleep_until(next), if !waiting.is_empty() => {
+                    let candidate = waiting.pop_front();
+                    asked.extend(candidate);
+                    running.extend(candidate.map(ask));
                     next = Instant::now() + HEDGE;
                 }
                 () = sleep_until(end) => break,
             }
         }
+        asked.extend(waiting);
+        let unresolved = (0..self.places.len()).filter(|at| !asked.iter().any(|asked| asked.place == *at));
+        let unresolved: Vec<_> = unresolved.map(|place| Candidate { place, ip: None }).collect();
         let is_silent = |candidate: &Candidate| !answers.iter().any(|answer| answer.candidate == *candidate);
-        let silent: Vec<_> = candidates.into_iter().filter(is_silent).collect();
+        let silent: Vec<_> = asked.into_iter().chain(unresolved).filter(is_silent).collect();
         answers.extend(silent.into_iter().map(Answer::silent));
         answers
     }
 
-    /// Whether nobody else has to be asked: all have been heard, and it has the history that this process goes by.
+    /// Whether nobody else has to be asked: it has the history that this process goes by, and all have been heard. A process
+    /// that goes by none asks until all have said the same.
     fn is_enough(&self, leads: &Answer, held: Option<&str>) -> bool {
+        let Some(history) = leads.history.as_deref() else { return false };
         let known = self.known();
-        let is_same = held.is_none() || leads.history.as_deref() == held;
-        is_same
-            && !(0..self.places.len()).any(|place| place != leads.candidate.place && known.is_silent(place))
+        let mut others = (0..self.places.len()).filter(|place| *place != leads.candidate.place);
+        match held {
+            Some(held) => held == history && !others.any(|place| known.is_silent(place)),
+            None => others.all(|place| known.has_said(place, history)),
+        }
     }
 
     fn said(&self, answer: &Answer) -> Option<Said> {
-        let Candidate { place, .. } = answer.candidate;
-        let name = Named(&self.places[place], answer.candidate).to_string();
-        Some((place, name, answer.history.clone()?))
+        Some((answer.candidate.place, self.name(answer.candidate), answer.history.clone()?))
+    }
+
+    fn name(&self, candidate: Candidate) -> String {
+        Named(&self.places[candidate.place], candidate).to_string()
     }
 
     fn in_words(&self, answer: &Answer) -> String {
-        let name = Named(&self.places[answer.candidate.place], answer.candidate);
+        let name = self.name(answer.candidate);
         match &answer.state {
             State::Leads => format!("{name} leads"),
             State::Standby => format!("{name} is on standby"),
@@ -212,26 +212,6 @@ impl Address {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl FindError {
-    /// The one that caused an error, if one did.
-    pub fn within<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
-        std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
-    }
-
-    /// Whether one of the controllers is about to lead: one on standby has answered.
-    pub const fn is_passing(&self) -> bool {
-        self.again().is_some()
-    }
-
-    /// When a controller wants to be asked again.
-    pub(crate) const fn again(&self) -> Option<Duration> {
-        match self {
-            Self::Nobody { again, .. } => *again,
-            _ => None,
-        }
     }
 }
 

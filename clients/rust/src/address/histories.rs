@@ -1,17 +1,20 @@
 //! Which store's history each address has said. Controllers over one store say the same. So two addresses of different
 //! installations are noticed, and no process goes from one to the other.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
-use super::{find::FindError, place::Candidate};
+use super::{error::FindError, place::Candidate};
+
+/// So many histories of a place are remembered. Each restored store is one.
+const HISTORIES: usize = 8;
 
 /// What was learned about the places of an address.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     /// The one that led last.
     pub(super) last: Option<Candidate>,
-    /// Every history that each place has said.
-    said: Vec<BTreeSet<String>>,
+    /// The last histories that each place has said.
+    said: Vec<VecDeque<String>>,
     /// The history of the controller that led last.
     pub(super) history: Option<String>,
     /// Rounds since one was found.
@@ -23,7 +26,7 @@ pub(super) type Said = (usize, String, String);
 
 impl Known {
     pub(super) fn of(places: usize) -> Self {
-        Self { last: None, said: vec![BTreeSet::new(); places], history: None, failed_rounds: 0 }
+        Self { last: None, said: vec![VecDeque::new(); places], history: None, failed_rounds: 0 }
     }
 
     /// Whether nothing is known of a place.
@@ -31,9 +34,20 @@ impl Known {
         self.said[place].is_empty()
     }
 
+    /// Whether a place has said this history.
+    pub(super) fn has_said(&self, place: usize, history: &str) -> bool {
+        self.said[place].iter().any(|said| said == history)
+    }
+
     pub(super) fn hear(&mut self, said: &[Said]) {
         for (place, _, history) in said {
-            self.said[*place].insert(history.clone());
+            let said = &mut self.said[*place];
+            if !said.contains(history) {
+                said.push_back(history.clone());
+            }
+            if said.len() > HISTORIES {
+                said.pop_front();
+            }
         }
     }
 
@@ -62,7 +76,7 @@ impl Known {
             });
         }
         let Some(held) = held else { return Ok(()) };
-        let is_known = self.said[*place].contains(held);
+        let is_known = self.has_said(*place, held);
         let all_agree = (0..self.said.len()).all(|place| just_said.iter().any(|(said, _, _)| *said == place));
         if is_known || all_agree {
             return Ok(());

@@ -30,7 +30,8 @@ pub(super) struct Candidate {
 pub(super) struct Named<'a>(pub(super) &'a Place, pub(super) Candidate);
 
 impl Place {
-    /// The candidates of this place, at least one. A name that can't be resolved is one: its connection says why.
+    /// The candidates of this place, at least one. A name that leads to one machine is one; so is a name that can't be
+    /// resolved: its connection says why.
     pub(super) async fn candidates(&self, place: usize, within: Duration) -> Vec<Candidate> {
         let as_found = vec![Candidate { place, ip: None }];
         if host::is_simulated() || self.host.parse::<std::net::IpAddr>().is_ok() {
@@ -44,7 +45,7 @@ impl Place {
                 found.push(candidate);
             }
         }
-        if found.is_empty() { as_found } else { found }
+        if found.len() < 2 { as_found } else { found }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Asks a controller whether it leads, and which history its store has. It shows no token.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use cutover_core::servers::{HISTORY_HEADER, PUSHBACK_HEADER};
 use tokio::time::timeout;
@@ -14,17 +14,25 @@ use super::{
     dialer::Dialer,
     place::{Candidate, Named},
 };
-use crate::watch::{describe, explain};
+use crate::words::{describe, explain};
 
 /// Longest wait for one controller's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// When to ask a standby again that does not say when.
 const STANDBY_AGAIN: Duration = Duration::from_millis(750);
+/// Longest wait that a standby may ask for: another controller may lead sooner than it thinks.
+const STANDBY_MAX: Duration = Duration::from_secs(5);
+/// The service to ask about. Only a controller has it, so nobody else is taken for one and sees a token.
+const SERVICE: &str = "cutover.v1.RoutingService";
+/// Longest id of a history.
+const HISTORY_MAX: usize = 64;
 
 /// What an address said: see [`Address::probe`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Probed {
+    /// The address as it was given.
+    pub given: String,
     /// The address as it was given, with the IP address if it is one of several.
     pub address: String,
     /// What it is.
@@ -75,6 +83,7 @@ impl Address {
         let asked = candidates.into_iter().map(|candidate| self.ask(candidate));
         let answers = futures::future::join_all(asked).await;
         let probed = |answer: Answer| Probed {
+            given: self.places[answer.candidate.place].address.clone(),
             address: Named(&self.places[answer.candidate.place], answer.candidate).to_string(),
             state: answer.state,
             history: answer.history,
@@ -93,20 +102,23 @@ impl Address {
                 Err(error) => return failed(describe(&error)),
             };
             let mut health = HealthClient::new(channel.clone());
-            let (state, history, again) = match health.check(HealthCheckRequest::default()).await {
+            let request = HealthCheckRequest { service: SERVICE.to_owned() };
+            let (state, history, again) = match health.check(request).await {
                 Ok(answer) => {
-                    let (history, again) =
-                        (text(answer.metadata(), HISTORY_HEADER), pushback(answer.metadata()));
+                    let (history, again) = (history(answer.metadata()), pushback(answer.metadata()));
                     match answer.get_ref().status() {
-                        ServingStatus::NotServing => (State::Standby, history, again.or(Some(STANDBY_AGAIN))),
-                        _ => (State::Leads, history, None),
+                        ServingStatus::Serving => (State::Leads, history, None),
+                        ServingStatus::NotServing => {
+                            let again = again.unwrap_or(STANDBY_AGAIN).min(STANDBY_MAX);
+                            (State::Standby, history, Some(again))
+                        }
+                        _ => return failed("it does not say whether it leads".to_owned()),
                     }
                 }
-                // A controller without health, such as a fake one.
-                Err(status) if status.code() == Code::Unimplemented && status.source().is_none() => {
-                    (State::Leads, None, None)
+                Err(status) if status.code() == Code::NotFound => {
+                    return failed("what answers there is no Cutover controller".to_owned());
                 }
-                Err(status) => (State::Failed(explain(&status)), None, pushback(status.metadata())),
+                Err(status) => return failed(explain(&status)),
             };
             Answer { candidate, state, history, again, channel: Some(channel) }
         };
@@ -115,12 +127,13 @@ impl Address {
     }
 }
 
-fn text(metadata: &MetadataMap, name: &str) -> Option<String> {
-    Some(metadata.get(name)?.to_str().ok()?.to_owned())
+fn history(metadata: &MetadataMap) -> Option<String> {
+    let id = metadata.get(HISTORY_HEADER)?.to_str().ok()?;
+    (id.len() <= HISTORY_MAX).then(|| id.to_owned())
 }
 
 fn pushback(metadata: &MetadataMap) -> Option<Duration> {
-    Some(Duration::from_millis(text(metadata, PUSHBACK_HEADER)?.parse().ok()?))
+    Some(Duration::from_millis(metadata.get(PUSHBACK_HEADER)?.to_str().ok()?.parse().ok()?))
 }
 
 /// When the controller wants to be asked again.

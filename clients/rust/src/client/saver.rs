@@ -10,10 +10,12 @@ use tokio::time::{sleep, timeout};
 use tracing::error;
 
 use crate::{
+    Address,
     clock::Instant,
     host,
     persisted::{self, FileLock, PersistedError, Saving},
-    watch::{Current, Link, Source, describe},
+    watch::{Current, Link, Source},
+    words::describe,
 };
 
 /// The file is written soon, because nothing newer than it is acknowledged. But a large file is not written
@@ -37,6 +39,15 @@ pub(super) struct Saver {
     /// The file's lock, while the file is this client's. Only one save runs at a time: a save can't be taken back, and
     /// may outlive whoever began it.
     pub(super) file: Arc<Mutex<Option<Arc<FileLock>>>>,
+}
+
+/// Of several addresses, only those of the file's installation are used, even before the file is.
+pub(super) async fn expect_history(address: &Address, file: Option<&Path>) {
+    let Some(path) = file.filter(|_| address.is_several()) else { return };
+    let path = path.to_owned();
+    if let Ok(Some(history)) = host::blocking(move || persisted::history_of(&path)).await {
+        address.expect(history);
+    }
 }
 
 impl Saver {

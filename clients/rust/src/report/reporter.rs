@@ -15,8 +15,9 @@ use tracing::{error, warn};
 
 use super::Recorder;
 use crate::{
-    clock,
-    watch::{Current, Identity, Link, Session, explain},
+    Address, clock,
+    watch::{Current, Identity, Link, Session},
+    words::explain,
 };
 
 /// Longest time to wait for an answer.
@@ -31,6 +32,10 @@ const FLUSH: Duration = Duration::from_millis(100);
 /// Minimum interval between two reports because of errors.
 const URGENT: Duration = Duration::from_millis(100);
 
+/// A client that closes tries again after this time, and then twice as long each time, up to [`AGAIN_MAX`].
+const AGAIN: Duration = Duration::from_millis(100);
+const AGAIN_MAX: Duration = Duration::from_millis(800);
+
 /// A request to close.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Closing {
@@ -40,6 +45,7 @@ pub(crate) struct Closing {
 /// The task that reports.
 #[derive(Debug)]
 pub(crate) struct Reporter {
+    pub(crate) address: Address,
     pub(crate) identity: Arc<Identity>,
     pub(crate) current: Arc<Current>,
     pub(crate) recorder: Arc<Recorder>,
@@ -238,14 +244,18 @@ impl Reporter {
     /// Waits for the operations, delivers the remaining counts, and says goodbye if all operations have
     /// ended.
     async fn close(&mut self, closing: Closing) -> bool {
-        let session = self.link.sessions().borrow().clone();
+        let mut session = self.link.sessions().borrow().clone();
         while !self.current.is_idle() {
             let again = Instant::now() + self.interval(session.as_ref());
             tokio::select! {
                 () = sleep_until(closing.deadline) => break,
                 () = self.current.operations_ended() => {}
                 // The lease must not expire meanwhile.
-                () = sleep_until(again) => { self.send(session.as_ref()).await; }
+                () = sleep_until(again) => {
+                    if matches!(self.send(session.as_ref()).await, Sent::Failed) {
+                        self.follow(&mut session);
+                    }
+                }
             }
         }
         let idle = self.current.is_idle();
@@ -253,41 +263,67 @@ impl Reporter {
             warn!("closing while operations run: the controller is not told goodbye and waits for them");
         }
         let delivered = timeout_at(closing.deadline.max(Instant::now() + DEBOUNCE), async {
-            self.deliver(session.as_ref()).await;
-            idle && self.goodbye(session.as_ref()).await
+            self.deliver(&mut session).await;
+            idle && self.goodbye(&mut session).await
         });
         delivered.await.unwrap_or(false)
     }
 
     /// Sends until nothing is left; the pending report comes first.
-    async fn deliver(&mut self, session: Option<&Session>) {
+    async fn deliver(&mut self, session: &mut Option<Session>) {
+        let mut pause = AGAIN;
         loop {
             let had_pending = self.unanswered.pending.is_some();
-            let sent = self.send(session).await;
+            let sent = self.send(session.as_ref()).await;
             let pending = self.unanswered.pending.is_some();
             match sent {
                 Sent::Accepted { .. } if !had_pending && !pending => return,
                 Sent::Accepted { .. } => {}
-                Sent::Failed if session.is_none_or(|s| s.number == self.unanswered.forgotten) => return,
-                Sent::Failed => sleep(DEBOUNCE * 10).await,
+                Sent::Failed if session.as_ref().is_none_or(|s| s.number == self.unanswered.forgotten) => {
+                    return;
+                }
+                Sent::Failed => {
+                    self.follow(session);
+                    sleep(pause).await;
+                    pause = longer(pause);
+                }
             }
         }
     }
 
-    async fn goodbye(&self, session: Option<&Session>) -> bool {
-        let Some(session) = session else { return false };
+    /// Goes on at whichever controller leads. No session begins any more, and the store knows this instance's registration.
+    fn follow(&self, session: &mut Option<Session>) {
+        if let Some(session) = session {
+            session.channel = self.address.connect_lazy();
+        }
+    }
+
+    async fn goodbye(&self, session: &mut Option<Session>) -> bool {
         let request = v1::GoodbyeRequest {
             instance_id: self.identity.instance_id.clone(),
             incarnation: self.identity.incarnation,
             file_valid_ms: self.identity.file_valid_ms,
         };
-        let mut client = TelemetryServiceClient::new(session.channel.clone());
-        match client.goodbye(request).await {
-            Ok(_) => true,
-            Err(status) => {
+        let mut pause = AGAIN;
+        loop {
+            let Some(channel) = session.as_ref().map(|session| session.channel.clone()) else { return false };
+            let mut client = TelemetryServiceClient::new(channel);
+            let status = match timeout(ANSWER, client.goodbye(request.clone())).await {
+                Ok(Ok(_)) => return true,
+                Ok(Err(status)) => status,
+                Err(_) => Status::unavailable("no answer to a goodbye"),
+            };
+            if status.code() != Code::Unavailable {
                 warn!("goodbye was not heard: {}", explain(&status));
-                false
+                return false;
             }
+            self.follow(session);
+            sleep(pause).await;
+            pause = longer(pause);
         }
     }
+}
+
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(AGAIN_MAX)
 }

@@ -12,7 +12,12 @@ use std::{
 use tokio::sync::watch;
 
 use super::Current;
-use crate::{AuthorizedChannel, persisted::Persisted, routing::Snapshot, stamp::Stamper};
+use crate::{
+    AuthorizedChannel,
+    persisted::{self, Persisted},
+    routing::Snapshot,
+    stamp::Stamper,
+};
 
 /// Where the snapshot in use came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +106,11 @@ impl Link {
 
     pub(crate) fn held(&self) -> Option<Arc<Held>> {
         self.state().held.clone()
+    }
+
+    /// The history that this process goes by. `None`: it holds no state.
+    pub(crate) fn history(&self) -> Option<String> {
+        self.held().map(|held| persisted::history(&held.history_id).to_owned())
     }
 
     /// Routes by a file's state, unless the controller is there: then its own state is about to arrive, and

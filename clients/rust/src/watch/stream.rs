@@ -1,7 +1,7 @@
 //! The controller's stream: connects, registers, hands every message to `taken`, notices when the stream is dead,
 //! and reconnects.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use cutover_proto::v1::{self, routing_service_client::RoutingServiceClient, watch_response::Kind};
 use tokio::time::{Instant, sleep, timeout};
@@ -19,6 +19,7 @@ use crate::{
     clock, host,
     routing::Mutation,
     wire::{Assembly, MESSAGE_MAX_BYTES, Misfit},
+    words::{describe, explain},
 };
 
 /// A stream that is silent for longer than this is always given up.
@@ -135,6 +136,9 @@ impl Watcher {
                 warn!(instance = self.identity.instance_id, "not watching: {ended}");
             }
             self.link.disconnected(ended.to_string());
+            if self.sessions == sessions && !matches!(ended, Ended::Find(_)) {
+                self.address.found_in_vain();
+            }
             // These are problems that a healthy controller can fix at once; the second one in a row waits.
             let at_once = attempt == 0 && matches!(ended, Ended::Misfit(_) | Ended::Forgotten);
             if !at_once {
@@ -152,8 +156,14 @@ impl Watcher {
 
     /// One connection, from beginning to end.
     async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
-        let history = self.link.held().map(|held| held.history_id.clone());
-        let Found { channel, history } = self.address.leader(history.as_deref()).await?;
+        let Found { channel, history, expected, name } = loop {
+            let history = self.link.history();
+            let found = self.address.leader(history.as_deref()).await?;
+            // A file may have been loaded meanwhile: then the search was for another history.
+            if found.name.is_none() || self.link.history() == history {
+                break found;
+            }
+        };
         let held = self.link.held();
         let unheard = (!self.given_up).then(|| self.unheard.max(self.current.lease_age()));
         // A million overrides take a while.
@@ -197,8 +207,17 @@ impl Watcher {
         let Some(v1::WatchResponse { kind: Some(Kind::Registered(registered)) }) = first else {
             return Err(first.map_or(Ended::Closed, |_| Ended::Protocol("`registered` must come first")));
         };
-        if history.is_some_and(|history| history != registered.history_id) {
-            return Err(Ended::Protocol("it has another history than the controller that was asked"));
+        match (history, name, expected) {
+            (Some(history), ..) if history != registered.history_id => {
+                return Err(Ended::Protocol("it has another history than the controller that was asked"));
+            }
+            // One that says no history when it is asked, such as an older one.
+            (None, Some(one), Some(held)) if held != registered.history_id => {
+                let history = registered.history_id;
+                self.address.found_in_vain();
+                return Err(FindError::OtherHistory { one, history, held }.into());
+            }
+            _ => {}
         }
         let mut receiving = self.registered(&registered, channel, asked)?;
         let limit = silence_limit(registered.heartbeat_ms);
@@ -279,39 +298,6 @@ fn silence_limit(heartbeat_ms: u32) -> Duration {
     (2 * Duration::from_millis(heartbeat_ms.into()) + Duration::from_secs(1)).min(SILENCE_MAX)
 }
 
-/// A status in words that say what to do.
-pub(crate) fn explain(status: &Status) -> String {
-    let message = match (status.message(), status.source()) {
-        ("", Some(source)) => source.to_string(),
-        (message, _) => message.to_owned(),
-    };
-    let hint = match status.code() {
-        Code::Unimplemented => "; what listens there is no Cutover controller: is this its gRPC port?",
-        // A peer that does not speak HTTP/2 looks like this. So does a controller that ends, except that the
-        // connection was there before.
-        Code::Internal | Code::Unknown | Code::Cancelled if message.contains("reading a body") => {
-            return format!("the connection to the controller broke ({message})");
-        }
-        Code::Internal | Code::Unknown | Code::Cancelled => "; is this the controller's gRPC port?",
-        _ => "",
-    };
-    format!("{:?}: {message}{hint}", status.code())
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn describe(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,12 +307,5 @@ mod tests {
         assert_eq!(silence_limit(50), Duration::from_millis(1_100));
         assert_eq!(silence_limit(1_000), Duration::from_secs(3));
         assert_eq!(silence_limit(u32::MAX), Duration::from_secs(5));
-    }
-
-    #[test]
-    fn an_error_is_told_with_its_causes_once_each() {
-        let cause = std::io::Error::other("refused");
-        let ended = std::io::Error::other(cause);
-        assert_eq!(describe(&ended), "refused");
     }
 }

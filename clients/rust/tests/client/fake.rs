@@ -4,7 +4,10 @@ use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,11 @@ use tokio_stream::{
     wrappers::{TcpListenerStream, UnboundedReceiverStream},
 };
 use tonic::{Request, Response, Status, transport::Server};
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse,
+    health_check_response::ServingStatus,
+    health_server::{Health, HealthServer},
+};
 
 /// Longer than anything that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -54,6 +62,7 @@ pub(crate) enum Answer {
 
 #[derive(Default)]
 struct Told {
+    is_on_standby: AtomicBool,
     answers: Mutex<VecDeque<Answer>>,
     /// What was counted, by sequence number: a repetition is not counted again.
     accepted: Mutex<BTreeMap<u64, v1::ReportRequest>>,
@@ -87,7 +96,8 @@ impl Fake {
         });
         let serving = Server::builder()
             .add_service(RoutingServiceServer::from_arc(service.clone()))
-            .add_service(TelemetryServiceServer::from_arc(service))
+            .add_service(TelemetryServiceServer::from_arc(service.clone()))
+            .add_service(HealthServer::from_arc(service))
             .serve_with_incoming(TcpListenerStream::new(listener));
         let server = tokio::spawn(async move { serving.await.expect("served") });
         Self { address, told, watches, reports, goodbyes, server }
@@ -95,6 +105,11 @@ impl Fake {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// What it says of itself, as a controller that does not say its history.
+    pub(crate) fn stand_by(&self, is_on_standby: bool) {
+        self.told.is_on_standby.store(is_on_standby, SeqCst);
     }
 
     /// The next stream that a client opens.
@@ -211,6 +226,23 @@ pub(crate) fn table(revision: u64, rung: Rung) -> Table {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no test panics with it held")
+}
+
+#[tonic::async_trait]
+impl Health for Service {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        let status = match self.told.is_on_standby.load(SeqCst) {
+            true => ServingStatus::NotServing,
+            false => ServingStatus::Serving,
+        };
+        Ok(Response::new(HealthCheckResponse { status: status.into() }))
+    }
+
+    async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("nobody watches"))
+    }
 }
 
 #[tonic::async_trait]

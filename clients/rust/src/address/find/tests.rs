@@ -10,7 +10,11 @@ use std::{
 
 use cutover_core::servers::{HISTORY_HEADER, PUSHBACK_HEADER};
 use futures::{Stream, future::pending};
-use tokio::{io::duplex, task::AbortHandle, time::Instant};
+use tokio::{
+    io::{copy_bidirectional, duplex},
+    task::AbortHandle,
+    time::Instant,
+};
 use tonic::{Request, Response, Status, codegen::http::Uri, transport::Server};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse,
@@ -35,6 +39,12 @@ enum There {
     Mute,
     Standby(&'static str),
     Leader(&'static str),
+    /// A controller that does not say its history, such as an older one.
+    Old,
+    /// Something else that serves gRPC, and is healthy.
+    Stranger,
+    /// Something else that serves HTTP/2.
+    Web,
 }
 
 #[derive(Clone, Default)]
@@ -51,10 +61,20 @@ struct Answers(There);
 impl Health for Answers {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
-    async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        let about = request.into_inner().service;
         let (status, history) = match self.0 {
             There::Leader(history) => (ServingStatus::Serving, history),
             There::Standby(history) => (ServingStatus::NotServing, history),
+            There::Old => {
+                return Ok(Response::new(HealthCheckResponse { status: ServingStatus::Serving.into() }));
+            }
+            There::Stranger if about.is_empty() => (ServingStatus::Serving, "none"),
+            There::Stranger => return Err(again_at_once(Status::not_found("unknown service"))),
+            There::Web => return Err(again_at_once(Status::unimplemented("404"))),
             _ => return pending().await,
         };
         let mut response = Response::new(HealthCheckResponse { status: status.into() });
@@ -66,6 +86,12 @@ impl Health for Answers {
     async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         Err(Status::unimplemented("nobody watches"))
     }
+}
+
+/// As a proxy with a fault may say it.
+fn again_at_once(mut status: Status) -> Status {
+    status.metadata_mut().insert(PUSHBACK_HEADER, "0".parse().expect("a header"));
+    status
 }
 
 impl Network {
@@ -86,9 +112,9 @@ impl Network {
     /// Connections that are open to it break.
     fn put(&self, host: &str, there: There) {
         self.hosts.lock().expect("no panic").insert(host.to_owned(), there);
-        self.open.lock().expect("no panic").retain(|(at, serving)| {
+        self.open.lock().expect("no panic").retain(|(at, wire)| {
             if at == host {
-                serving.abort();
+                wire.abort();
             }
             at != host
         });
@@ -100,14 +126,14 @@ impl Network {
         match there {
             There::Dead => return Err(io::ErrorKind::ConnectionRefused.into()),
             There::Hole => return pending().await,
-            There::Mute | There::Standby(_) | There::Leader(_) => {}
+            _ => {}
         }
-        let (near, far) = duplex(64 << 10);
+        let ((near, mut left), (mut right, far)) = (duplex(64 << 10), duplex(64 << 10));
         let connections = futures::stream::once(async { Ok::<_, io::Error>(far) });
-        let serving =
-            Server::builder().add_service(HealthServer::new(Answers(there))).serve_with_incoming(connections);
-        let serving = tokio::spawn(serving).abort_handle();
-        self.open.lock().expect("no panic").push((host, serving));
+        let server = Server::builder().add_service(HealthServer::new(Answers(there)));
+        tokio::spawn(server.serve_with_incoming(connections));
+        let wire = tokio::spawn(async move { copy_bidirectional(&mut left, &mut right).await });
+        self.open.lock().expect("no panic").push((host, wire.abort_handle()));
         Ok(Box::new(near))
     }
 
@@ -189,8 +215,10 @@ async fn a_channel_goes_to_the_one_that_leads_now() {
 async fn nobody_goes_from_one_installation_to_another() {
     let network = Network::of(&[("a", There::Leader("one")), ("b", There::Leader("two"))]);
     let both = address(&["a", "b"]);
-    let refused = both.leader(None).await.err().expect("they are two");
-    assert!(matches!(refused, FindError::Installations { .. }), "{refused}");
+    for _ in 0..3 {
+        let refused = both.leader(None).await.err().expect("they are two, at every attempt");
+        assert!(matches!(refused, FindError::Installations { .. }), "{refused}");
+    }
     both.leader(Some("one")).await.expect("it stays at its own");
 
     network.put("a", There::Dead);
@@ -223,4 +251,57 @@ async fn one_address_is_not_asked_whether_it_leads() {
     for probed in address(&["a"]).probe().await {
         assert_eq!((probed.state, probed.history.as_deref()), (crate::AddressState::Standby, Some("one")));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_else_answers_grpc_is_not_taken_for_a_controller() {
+    let network = Network::of(&[
+        ("stranger", There::Stranger),
+        ("web", There::Web),
+        ("old", There::Old),
+        ("a", There::Leader("one")),
+        ("b", There::Standby("one")),
+    ]);
+    let all = address(&["stranger", "web", "old", "a", "b"]);
+    for _ in 0..3 {
+        let found = all.leader(None).await.expect("a leads");
+        assert_eq!(found.name.as_deref(), Some("http://a:7070"), "it says its history, unlike the old one");
+    }
+    // It did not take the process.
+    all.found_in_vain();
+    network.dialled();
+    assert_eq!(all.leader(None).await.expect("it leads").name.as_deref(), Some("http://a:7070"));
+    network.put("a", There::Dead);
+    network.put("old", There::Dead);
+    let error = all.leader(Some("one")).await.err().expect("nobody leads");
+    assert_eq!(error.again(), Some(Duration::from_millis(900)), "what strangers say does not count: {error}");
+    let strangers = address(&["stranger", "web"]).leader(None).await.err().expect("nobody leads");
+    assert_eq!((strangers.again(), strangers.is_passing()), (None, false));
+    assert!(strangers.to_string().contains("http://stranger:7070: what answers there is no"), "{strangers}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_that_lead_the_one_with_the_own_history_is_taken() {
+    let network = Network::of(&[
+        ("b", There::Leader("two")),
+        ("a1", There::Leader("one")),
+        ("a2", There::Standby("one")),
+    ]);
+    let all = address(&["b", "a1", "a2"]);
+    all.leader(Some("one")).await.expect("a1 leads");
+    network.put("a1", There::Dead);
+    network.put("a2", There::Leader("one"));
+    for _ in 0..2 {
+        let found = all.leader(Some("one")).await.expect("it took over");
+        assert_eq!(found.name.as_deref(), Some("http://a2:7070"));
+    }
+
+    // A process that has only its file's history yet.
+    let starts = address(&["b", "a1", "a2"]);
+    starts.expect("one".to_owned());
+    network.put("a2", There::Dead);
+    let refused = starts.leader(None).await.err().expect("its own is away");
+    assert!(matches!(&refused, FindError::OtherHistory { held, .. } if held == "one"), "{refused}");
+    network.put("a2", There::Leader("one"));
+    assert_eq!(starts.leader(None).await.expect("it is back").history.as_deref(), Some("one"));
 }
