@@ -228,6 +228,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no test panics with it held")
 }
 
+impl Service {
+    fn leads(&self) -> Result<(), Status> {
+        match self.told.is_on_standby.load(SeqCst) {
+            true => Err(Status::unavailable("this controller is on standby")),
+            false => Ok(()),
+        }
+    }
+}
+
 #[tonic::async_trait]
 impl Health for Service {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
@@ -274,6 +283,7 @@ impl TelemetryService for Service {
         &self,
         request: Request<v1::ReportRequest>,
     ) -> Result<Response<v1::ReportResponse>, Status> {
+        self.leads()?;
         let request = request.into_inner();
         let answer = lock(&self.told.answers).pop_front();
         let sequence = {
@@ -303,6 +313,7 @@ impl TelemetryService for Service {
         &self,
         request: Request<v1::GoodbyeRequest>,
     ) -> Result<Response<v1::GoodbyeResponse>, Status> {
+        self.leads()?;
         let _ = self.goodbyes.send(request.into_inner().instance_id);
         Ok(Response::new(v1::GoodbyeResponse {}))
     }

@@ -30,7 +30,7 @@ async fn a_client_that_closes_while_another_controller_takes_over_says_goodbye_t
     client.recorder().count("orders", 1, Event::Hit);
     let id = stream.request.instance_id.clone();
 
-    old.stop().await;
+    old.stand_by(true);
     let closing = tokio::spawn({
         let client = client.clone();
         async move { client.close().await }
