@@ -8,6 +8,7 @@ mod identity;
 mod listeners;
 mod offline;
 mod oidc;
+mod signal;
 mod standby;
 mod tasks;
 mod tls;
@@ -33,6 +34,7 @@ pub use files::raise_limit as raise_file_limit;
 use gate::{DEPOSED, Gate, PUT_BACK, STOPS};
 pub use listeners::Listeners;
 pub use offline::{inspect, restore, shown_store};
+pub use signal::stop_signal;
 use standby::Leading;
 use tasks::Tasks;
 use tls::Certificates;
@@ -388,16 +390,4 @@ where
     tasks.stop().await;
     // Commits are durable; clients still connected to a stream will reconnect.
     failed.map_or_else(|| Ok(served.unwrap_or(Ok(()))?), Err)
-}
-
-/// Returns at SIGINT or SIGTERM.
-pub async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return tokio::signal::ctrl_c().await.unwrap_or_default();
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
 }
