@@ -8,7 +8,7 @@ mod poison;
 mod tls;
 
 use cutover::{
-    domain::{self, Change, Context, Cover, Event, Fleet, Key, Migration, PassKind, Policy},
+    domain::{self, Change, Context, Cover, Event, Fleet, Identity, Key, Migration, PassKind, Policy},
     notify::{
         Answer, AttemptOutcome, KINDS, Secret, Shape, after, body, delay_ms, idempotency_key, is_told,
         matters,
@@ -125,6 +125,7 @@ fn whoever_may_approve_hears_of_a_request_and_what_to_do() {
         now_ms: 1,
         steady_ms: 1,
         actor: "token:ada",
+        identity: &Identity::Unproven,
         reason: "a test",
         fleet: &fleet,
     };
