@@ -143,7 +143,7 @@ async fn no_change_is_lost_when_leaders_are_killed() {
         // One may have been acknowledged just before.
         writer.more(1).await;
         takeovers.push(writer.more(1).await.duration_since(killed));
-        replicas[leads].again();
+        replicas[leads].again().await;
     }
     is_whole(&schema, &writer.stop().await).await;
     takeovers.sort_unstable();

@@ -77,7 +77,8 @@ async fn controllers_of_two_installations_are_refused_in_words() {
     assert_eq!(client.status().revision, revision);
 
     let ours = Controller::start(ours_in.path(), port).await;
-    at(&ours.url, "pin orders acme dual --wait").await.done();
+    let pinned = at(&ours.url, "pin orders acme dual --wait").await;
+    assert_eq!(pinned.code, 0, "{pinned:?}");
     let back = async {
         while client.status().revision <= revision {
             sleep(Duration::from_millis(20)).await;

@@ -141,7 +141,7 @@ async fn every_client_follows_a_leader_that_is_killed_and_nothing_fails() {
         followed.push(began.elapsed());
         let all = all_acknowledged(&replicas[now_leads], state.revision);
         timeout(FOLLOWS + PATIENCE, all).await.expect("and has acknowledged it there");
-        replicas[leads].again();
+        replicas[leads].again().await;
     }
     writer.stop().await;
     let mut done = 0;
@@ -233,7 +233,7 @@ async fn commands_and_passes_take_the_addresses_in_any_order() {
     assert!(said.out.contains("clean: "), "{said:?}");
 
     // A command waits for the other one to take over.
-    replicas[leads].again();
+    replicas[leads].again().await;
     let now_leads = leader(&replicas).await;
     let waits = async {
         while !matches!(replicas[leads].probe("/readyz").await, Some((503, said)) if said.contains("leads")) {

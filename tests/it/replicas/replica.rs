@@ -49,9 +49,24 @@ impl Replica {
         Self { grpc, http, store: store.to_owned(), log, _directory: directory, child }
     }
 
-    /// Starts it again after it was killed.
-    pub fn again(&mut self) {
-        self.child = spawn(&self.store, self.grpc, self.http, &self.log);
+    /// Starts it again after it was killed, as whoever supervises it does: another test may use one of its ports for a
+    /// moment.
+    pub async fn again(&mut self) {
+        let up = async {
+            loop {
+                self.child = spawn(&self.store, self.grpc, self.http, &self.log);
+                while self.child.try_wait().unwrap().is_none() {
+                    if self.probe("/healthz").await.is_some() {
+                        return;
+                    }
+                    sleep(Duration::from_millis(20)).await;
+                }
+                sleep(Duration::from_millis(200)).await;
+            }
+        };
+        if timeout(Duration::from_secs(30), up).await.is_err() {
+            panic!("it does not start:\n{}", self.log());
+        }
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -123,7 +138,8 @@ pub async fn leader(replicas: &[Replica]) -> usize {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(Duration::from_secs(30), found).await.expect("somebody leads")
+    let logs = || replicas.iter().map(Replica::log).collect::<Vec<_>>().join("\n--\n");
+    timeout(Duration::from_secs(30), found).await.unwrap_or_else(|_| panic!("nobody leads:\n{}", logs()))
 }
 
 /// Pins one tenant after another until it is stopped, each until it is acknowledged.
