@@ -140,8 +140,8 @@ async fn pass(
                     return;
                 }
                 let bytes_per_ms = messages.bytes_per_ms.load(SeqCst);
-                if bytes_per_ms > 0 {
-                    tokio::time::sleep(Duration::from_millis((count / bytes_per_ms) as u64)).await;
+                if let Some(ms) = count.checked_div(bytes_per_ms) {
+                    tokio::time::sleep(Duration::from_millis(ms as u64)).await;
                 }
                 let is_withheld = asked[..count].ends_with(SYNC) && messages.is_sync_withheld.swap(false, SeqCst);
                 let passes = if is_withheld { count - SYNC.len() } else { count };

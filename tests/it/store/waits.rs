@@ -215,7 +215,9 @@ async fn connections_that_hang_are_replaced() {
         store.commit(&commit(Some(&state.migrations[0]), &key("orders"), &describe("after"), 3)).await
     });
     assert!(read.iter().all(Result::is_ok), "{read:?}");
-    (counted.unwrap(), kept.unwrap(), made.unwrap());
+    counted.unwrap();
+    kept.unwrap();
+    made.unwrap();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 

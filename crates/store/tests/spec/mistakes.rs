@@ -135,7 +135,7 @@ fn a_store_that_can_not_be_names_its_place() {
         ("table = \"orders\"", "table = \"my orders\"", "line 4, column 9: table: \"my orders\" is no name"),
         ("table = \"orders\"", "", "line 3, column 7: table: it is missing"),
         ("\"orders\"", "\"Orders\"", "line 1, column 13: migration: no migration's key"),
-        ("[source]", "server = \"localhost\"\n[source]", "line 2, column 10: server: no address"),
+        ("[source]", "server = \"localhost\"\n[source]", "line 2, column 10: server: it has no scheme"),
         ("[source]", "quarantine_table = \"orders\"\n[source]", "line 2, column 20: quarantine_table: it is"),
         (
             "[source]",
