@@ -166,6 +166,7 @@ impl Reporter {
         // A leftover report is sent for the current membership; it does not exceed that membership's
         // revisions.
         request.admission = session.admission;
+        let has_lapsed = self.link.has_lapsed();
         let sent = clock::Instant::now();
         let answer = timeout(ANSWER, client.report(request.clone())).await;
         let status = match answer {
@@ -178,7 +179,9 @@ impl Reporter {
                 return Sent::Failed;
             }
             Ok(Ok(response)) => {
-                self.current.renewed(sent);
+                if !has_lapsed {
+                    self.current.renewed(sent);
+                }
                 let acknowledged = (request.received_revision, request.applied_revision);
                 self.unanswered.acknowledged = (session.number, acknowledged);
                 return Sent::Accepted { flush: response.get_ref().flush };

@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU16, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
     time::Duration,
 };
@@ -61,6 +61,8 @@ pub(crate) struct Link {
     pub(crate) stamper: Arc<Stamper>,
     /// The newest session whose instance the controller no longer knows. 0: none.
     forgotten: watch::Sender<u64>,
+    /// The right to act has ended, and what is held is not known to be the current state since.
+    lapsed: AtomicBool,
     /// Whether a file is kept for starts without the controller.
     pub(super) keeps_file: bool,
     state: Mutex<State>,
@@ -99,6 +101,7 @@ impl Link {
             writer_slot: AtomicU16::new(slot),
             stamper: Arc::new(Stamper::new(slot).expect("a slot is below 4096")),
             forgotten: watch::Sender::new(0),
+            lapsed: AtomicBool::new(false),
             keeps_file,
             state: Mutex::default(),
         }
@@ -206,6 +209,16 @@ impl Link {
 
     pub(crate) fn sessions(&self) -> watch::Receiver<Option<Session>> {
         self.session.subscribe()
+    }
+
+    pub(super) fn lapsed(&self, lapsed: bool) {
+        self.lapsed.store(lapsed, Ordering::Release);
+    }
+
+    /// Whether an answer renews nothing yet: the right to act has ended, and what is held may be older than what the
+    /// controller has gone on to.
+    pub(crate) fn has_lapsed(&self) -> bool {
+        self.lapsed.load(Ordering::Acquire)
     }
 
     /// The number of the newest session. 0: none.

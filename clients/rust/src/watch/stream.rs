@@ -31,6 +31,9 @@ const HEALTHY: Duration = Duration::from_secs(10);
 /// Number of writer slots.
 const WRITER_SLOTS: u32 = 4_096;
 
+/// The right to act of whoever was heard more recently than this can't have ended.
+const SHORTEST_FENCE: Duration = Duration::from_secs(1);
+
 /// This instance, as the controller knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
@@ -108,6 +111,8 @@ pub(super) struct Receiving {
     pub(super) history_id: String,
     /// No operation may begin before the state is known to be the controller's current one.
     pub(super) suspended: bool,
+    /// When it registered.
+    pub(super) asked: clock::Instant,
     /// What this process routed by when it registered may still be routed by, as far as it is not known to be
     /// older than this.
     pub(super) continues: Option<Duration>,
@@ -259,10 +264,14 @@ impl Watcher {
             history_id: registered.history_id.clone(),
             number: self.sessions,
         };
+        // The controller may have gone on without a process that it did not hear, and may have forgotten that since.
+        self.link.lapsed(self.current.lease_age() >= SHORTEST_FENCE);
         self.link.connected(registered.writer_slot as u16, session);
         self.unheard = self.unheard.max(self.current.lease_age());
         self.given_up |= readmitted && held.is_some_and(|held| held.history_id == registered.history_id);
-        self.current.renewed(asked);
+        if !self.link.has_lapsed() {
+            self.current.renewed(asked);
+        }
         self.current.heard();
         if registered.duplicate {
             warn!(
@@ -280,6 +289,7 @@ impl Watcher {
             assembly: Assembly::default(),
             history_id: registered.history_id.clone(),
             suspended,
+            asked,
             continues: (source == Some(Source::Controller) && !self.given_up).then_some(self.unheard),
         })
     }

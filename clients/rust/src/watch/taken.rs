@@ -74,7 +74,7 @@ impl Watcher {
         let (history_id, source) = (receiving.history_id.clone(), Source::Controller);
         self.link.install(&self.current, Held { snapshot, history_id, seal, source, kept });
         self.wants_snapshot = false;
-        self.is_current();
+        self.is_current(receiving);
         receiving.suspended = false;
         Ok(())
     }
@@ -85,16 +85,18 @@ impl Watcher {
             held.history_id == receiving.history_id && held.snapshot.revision() == revision
         };
         let Some(held) = self.link.held().filter(is_current) else { return };
-        self.is_current();
         if receiving.suspended {
             self.link.install(&self.current, Held { source: Source::Controller, ..Held::clone(&held) });
             receiving.suspended = false;
         }
+        self.is_current(receiving);
     }
 
     /// What is held is the controller's current state: nobody has gone on without this process.
-    const fn is_current(&mut self) {
+    fn is_current(&mut self, receiving: &Receiving) {
         (self.unheard, self.given_up) = (Duration::ZERO, false);
+        self.link.lapsed(false);
+        self.current.renewed(receiving.asked);
     }
 }
 
