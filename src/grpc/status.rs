@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use cutover_core::text;
 use tonic::Status;
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
@@ -74,8 +75,7 @@ fn bounded<T>(mut all: Vec<T>, max_bytes: usize, size: impl Fn(&T) -> usize) -> 
 }
 
 fn cut(message: &str) -> String {
-    let end = message.floor_char_boundary(MESSAGE_MAX_BYTES);
-    if end < message.len() { format!("{}..", &message[..end]) } else { message.to_owned() }
+    text::cut(message, MESSAGE_MAX_BYTES)
 }
 
 /// An unmet condition in one line, with what to do about it.

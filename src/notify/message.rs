@@ -50,8 +50,8 @@ pub fn is_told(event: &Event, wanted: &[impl AsRef<str>]) -> bool {
 
 /// Whether the event only asks for something, which a second person has to approve.
 fn awaits(event: &Event) -> bool {
-    let requests = event.document.iter().flat_map(|document| &document.requests);
-    requests.into_iter().any(|request| request.revision == event.revision)
+    let mut requests = event.document.iter().flat_map(|document| &document.requests);
+    requests.any(|request| request.revision == event.revision)
 }
 
 /// What happened, and what has to be done now.

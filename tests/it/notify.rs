@@ -8,7 +8,7 @@ mod poison;
 mod tls;
 
 use cutover::{
-    domain::{self, Change, Context, Cover, Event, Fleet, Identity, Key, Migration, PassKind, Policy},
+    domain::{Change, Cover, Event, Key, Migration, PassKind, Policy},
     notify::{
         Answer, AttemptOutcome, KINDS, Secret, Shape, after, body, delay_ms, idempotency_key, is_told,
         matters,
@@ -17,7 +17,7 @@ use cutover::{
 use imbl::OrdMap;
 use serde_json::{Value, json};
 
-use crate::support::{commit, create, key};
+use crate::support::{commit, commit_by, create, key};
 
 fn rollback() -> Event {
     Event {
@@ -119,27 +119,17 @@ fn of_a_pass_that_ended_clean_nobody_hears() {
 
 #[test]
 fn whoever_may_approve_hears_of_a_request_and_what_to_do() {
-    let fleet = Fleet::default();
-    let context = |revision| Context {
-        revision,
-        now_ms: 1,
-        steady_ms: 1,
-        actor: "token:ada",
-        identity: &Identity::Unproven,
-        reason: "a test",
-        fleet: &fleet,
-    };
     let policy = Policy { two_persons: true, ..Policy::default() };
     let Change::Create { salt, source, target, description, confirm, .. } = create() else { unreachable!() };
     let create = Change::Create { salt, source, target, description, policy: policy.clone(), confirm };
-    let created = domain::apply(None, &key("orders"), &create, &context(1)).unwrap().document.unwrap();
+    let created = commit_by("token:ada", None, &key("orders"), &create, 1).event.document.unwrap();
     let migration = Migration::new(1, created, OrdMap::new());
     let policy = Some(Policy { soak_ms: 1, ..policy });
     let update = Change::Update { description: None, policy, guards: Vec::new() };
-    let asked = domain::apply(Some(&migration), &key("orders"), &update, &context(2)).unwrap();
-    let mut event = Event { revision: 2, change: "update".to_owned(), summary: asked.summary, ..rollback() };
+    let mut event = commit_by("token:ada", Some(&migration), &key("orders"), &update, 2).event;
+    let asked = event.document.take();
     assert!(!is_told(&event, KINDS), "an update that one person made");
-    event.document = asked.document;
+    event.document = asked;
     assert!(is_told(&event, KINDS));
     let read: Value = serde_json::from_slice(&body(Shape::Webhook, "h1", &event)).unwrap();
     let summary: Vec<_> = read["summary"].as_array().unwrap().iter().filter_map(Value::as_str).collect();

@@ -47,12 +47,23 @@ pub fn pin(tenants: impl IntoIterator<Item = String>, rung: Rung) -> Change {
 
 /// What `operate` would commit as `revision`, with nobody connected.
 pub fn commit(migration: Option<&Migration>, key: &Key, change: &Change, revision: u64) -> Commit {
+    commit_by("operator:ada", migration, key, change, revision)
+}
+
+/// The same by somebody else.
+pub fn commit_by(
+    actor: &str,
+    migration: Option<&Migration>,
+    key: &Key,
+    change: &Change,
+    revision: u64,
+) -> Commit {
     let fleet = Fleet::default();
     let context = Context {
         revision,
         now_ms: 1_700_000_000_000_u64.saturating_add(revision),
         steady_ms: 1_700_000_000_000_u64.saturating_add(revision),
-        actor: "operator:ada",
+        actor,
         identity: &Identity::Unproven,
         reason: "a test",
         fleet: &fleet,

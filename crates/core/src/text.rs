@@ -29,6 +29,12 @@ pub fn is_visible(character: char) -> bool {
     matches!(character, '"' | '\'' | '\\') || text.escape_debug().eq(text.chars())
 }
 
+/// A text of at most so many bytes. `..` behind it says that there was more.
+pub fn cut(text: &str, max_bytes: usize) -> String {
+    let end = text.floor_char_boundary(max_bytes);
+    if end < text.len() { format!("{}..", &text[..end]) } else { text.to_owned() }
+}
+
 /// An address for people: without a user, a password, a query and a fragment, which may be secret.
 pub fn shown_address(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();

@@ -14,6 +14,8 @@ mod keys;
 mod ledger_id;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod merge;
+#[cfg(all(test, any(feature = "mysql", feature = "postgres")))]
+pub(super) mod plans;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod pool;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

@@ -11,7 +11,7 @@ use std::{
 };
 
 use cutover_clock::Instant;
-use cutover_core::text::is_visible;
+use cutover_core::text::{cut, is_visible};
 
 use super::Denied;
 
@@ -114,11 +114,8 @@ impl Refusals {
 
     /// A process may have been refused that routes, with what it was told. It is not counted.
     pub fn note_process(&self, by: RefusedBy, why: &str) {
-        let mut why: String = why.chars().map(|it| if is_visible(it) { it } else { ' ' }).collect();
-        if why.len() > WHY_MAX_BYTES {
-            why.truncate(why.floor_char_boundary(WHY_MAX_BYTES));
-            why.push_str("..");
-        }
+        let why: String = why.chars().map(|it| if is_visible(it) { it } else { ' ' }).collect();
+        let why = cut(&why, WHY_MAX_BYTES);
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         *watched = Some((Instant::now(), by, why));
     }

@@ -27,6 +27,18 @@ pub struct Schema {
     term: Mutex<Option<Term>>,
 }
 
+/// What the history of tokens says of a revocation.
+pub fn revoked() -> TokenEvent {
+    TokenEvent {
+        at_ms: 1,
+        actor: String::new(),
+        reason: String::new(),
+        change: "revoke".to_owned(),
+        token: "ada".to_owned(),
+        summary: String::new(),
+    }
+}
+
 impl Schema {
     pub fn fresh() -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -93,15 +105,7 @@ async fn whoever_does_not_lead_writes_nothing() {
         let next = usurped(&schema).await;
         let before = next.snapshot().await.unwrap();
         let change = commit(Some(&before.migrations[0]), &orders, &describe("late"), before.revision + 1);
-        let event = TokenEvent {
-            at_ms: 1,
-            actor: String::new(),
-            reason: String::new(),
-            change: "revoke".to_owned(),
-            token: "ada".to_owned(),
-            summary: String::new(),
-        };
-        let token = TokenChange { expected: Some("hash".to_owned()), record: None, event };
+        let token = TokenChange { expected: Some("hash".to_owned()), record: None, event: revoked() };
         let expired =
             Expired { through: before.revision - 1, below: u64::MAX, limit: 10, ..Expired::default() };
         let upkeep = Upkeep {

@@ -5,15 +5,19 @@ use std::{sync::Arc, time::Duration};
 use cutover::{
     domain::{Change, Counts, Deletion, Role, Scale, WindowId},
     store::{
-        CALL, Counted, Error, HeardRecord, InstanceRecord, OpenError, Store, TokenChange, TokenEvent,
-        TokenRecord, Upkeep, WindowQuery, open_store,
+        CALL, Counted, Error, HeardRecord, InstanceRecord, OpenError, Store, TokenChange, TokenRecord,
+        Upkeep, WindowQuery, open_store,
     },
 };
 use cutover_core::routing::Rung;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Place as _, postgres::Schema, proxy::Proxy};
+use super::{
+    Place as _,
+    postgres::{Schema, revoked},
+    proxy::Proxy,
+};
 use crate::support::{commit, create, describe, key, make, pin, server::given};
 
 /// A store behind a proxy, in the term of another one.
@@ -132,14 +136,7 @@ async fn a_token_whose_revocation_has_an_unknown_outcome_is_not_read_as_valid() 
         previous: None,
         used_ms: 0,
     };
-    let event = TokenEvent {
-        at_ms: 1,
-        actor: String::new(),
-        reason: String::new(),
-        change: "revoke".to_owned(),
-        token: "ada".to_owned(),
-        summary: String::new(),
-    };
+    let event = revoked();
     let made = TokenChange { expected: None, record: Some(record), event: event.clone() };
     first.change_token(&made).await.unwrap();
     at_commit(&schema, "DELETE ON tokens", "PERFORM pg_sleep(6)").await;

@@ -31,7 +31,7 @@ const HEALTHY: Duration = Duration::from_secs(10);
 /// Number of writer slots.
 const WRITER_SLOTS: u32 = 4_096;
 
-/// The right to act of whoever was heard more recently than this can't have ended.
+/// The right to act of whoever was heard more recently than this has not ended, unless a fence is shorter.
 const SHORTEST_FENCE: Duration = Duration::from_secs(1);
 
 /// This instance, as the controller knows it.

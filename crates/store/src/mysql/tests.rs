@@ -1,7 +1,7 @@
 //! Tests that need access to internals, on the server that tests/run starts.
 
 use super::*;
-use crate::{KeyRange, mapping::Versions};
+use crate::{KeyRange, mapping::Versions, sql::plans};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_reads_a_range_of_the_primary_key() {
@@ -10,14 +10,10 @@ async fn a_list_reads_a_range_of_the_primary_key() {
         return;
     };
     for versions in [Versions::Columns, Versions::Ledger] {
-        let name = format!("test_plans_{versions:?}_{}", std::process::id()).to_lowercase();
+        let name = plans::table(versions);
         let table = SqlTable { versions, ..SqlTable::from(name.as_str()) };
         let store = MySqlStore::create(&url, table, ServerOptions::default()).await.expect("created");
-        let id = |n: usize| Id::new(&format!("t{}", n % 9), &format!("key-{n:05}")).expect("valid");
-        let record =
-            |n: usize| Record { version: Version(1), value: n.is_multiple_of(2).then(|| vec![1; 99]) };
-        let records: Vec<_> = (0..5_000).map(|n| (id(n), record(n))).collect();
-        store.put_many_if_newer(&records).await.expect("written");
+        store.put_many_if_newer(&plans::records()).await.expect("written");
         let tables: Vec<_> =
             [Some(name.clone()), store.layout.table.ledger()].into_iter().flatten().collect();
         let ranges = [
