@@ -5,6 +5,8 @@ mod clients;
 mod database;
 mod outage;
 mod replica;
+#[cfg(feature = "sqlite")]
+mod upgrade;
 
 use std::time::Duration;
 

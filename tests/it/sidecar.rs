@@ -1,7 +1,7 @@
 //! `cutover sidecar` as a process, called as a service in another language would.
 
 mod bounds;
-mod client;
+pub mod client;
 mod ends;
 mod examples;
 mod killed;

@@ -2,6 +2,8 @@
 
 #[path = "client/fake.rs"]
 mod fake;
+#[path = "client/left_behind.rs"]
+mod left_behind;
 #[path = "client/local_guard.rs"]
 mod local_guard;
 #[path = "client/reporting.rs"]

@@ -42,12 +42,12 @@ fn silent() -> (TcpListener, String) {
     (listener, address)
 }
 
-fn url(replica: &Replica) -> String {
+pub(super) fn url(replica: &Replica) -> String {
     format!("http://{}", replica.grpc)
 }
 
 /// A service that decides and writes all the time.
-struct Service {
+pub(super) struct Service {
     client: Arc<Client>,
     failed: Arc<std::sync::Mutex<Vec<String>>>,
     done: Arc<AtomicUsize>,
@@ -56,7 +56,7 @@ struct Service {
 }
 
 impl Service {
-    async fn start(server: &str, number: usize, stores: &[Arc<dyn Store>; 2]) -> Self {
+    pub(super) async fn start(server: &str, number: usize, stores: &[Arc<dyn Store>; 2]) -> Self {
         let client = Client::connect(server, "orders-api", Options::default()).await.unwrap();
         let client = Arc::new(client);
         let [source, target] = stores.clone();
@@ -87,6 +87,16 @@ impl Service {
         while self.client.status().revision < revision || !self.client.status().connected {
             sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Stops, and returns how often it decided and wrote. Nothing has failed.
+    pub(super) async fn stop(self) -> usize {
+        self.stop.store(true, SeqCst);
+        self.running.await.unwrap();
+        let failed = self.failed.lock().unwrap().clone();
+        assert!(failed.is_empty(), "{failed:?}");
+        assert!(self.client.close().await, "the last reports reach the leader");
+        self.done.load(SeqCst)
     }
 }
 
@@ -146,12 +156,7 @@ async fn every_client_follows_a_leader_that_is_killed_and_nothing_fails() {
     writer.stop().await;
     let mut done = 0;
     for service in services {
-        service.stop.store(true, SeqCst);
-        service.running.await.unwrap();
-        let failed = service.failed.lock().unwrap().clone();
-        assert!(failed.is_empty(), "{failed:?}");
-        done += service.done.load(SeqCst);
-        assert!(service.client.close().await, "the last reports reach the leader");
+        done += service.stop().await;
     }
     followed.sort_unstable();
     eprintln!("{CLIENTS} clients, {done} decisions and writes; all at the new leader after {followed:?}");

@@ -33,6 +33,7 @@ use tonic::transport::{Channel, Endpoint};
 pub struct Replica {
     pub grpc: SocketAddr,
     pub http: SocketAddr,
+    program: PathBuf,
     store: String,
     log: PathBuf,
     _directory: TempDir,
@@ -41,12 +42,26 @@ pub struct Replica {
 
 impl Replica {
     pub async fn start(store: &str) -> Self {
+        Self::start_as(Path::new(env!("CARGO_BIN_EXE_cutover")), store).await
+    }
+
+    /// Another version's program.
+    pub async fn start_as(program: &Path, store: &str) -> Self {
         let free = async || TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let directory = TempDir::new().unwrap();
         let (grpc, http) = (free().await, free().await);
         let log = directory.path().join("log");
-        let child = spawn(store, grpc, http, &log);
-        Self { grpc, http, store: store.to_owned(), log, _directory: directory, child }
+        let child = spawn(program, store, grpc, http, &log);
+        let (program, store) = (program.to_owned(), store.to_owned());
+        Self { grpc, http, program, store, log, _directory: directory, child }
+    }
+
+    /// Stops it, and starts another version in its place.
+    pub async fn replace(&mut self, program: &Path) {
+        self.signal(Signal::SIGTERM);
+        timeout(Duration::from_secs(30), self.child.wait()).await.expect("it stops").unwrap();
+        program.clone_into(&mut self.program);
+        self.again().await;
     }
 
     /// Starts it again after it was killed, as whoever supervises it does: another test may use one of its ports for a
@@ -54,7 +69,7 @@ impl Replica {
     pub async fn again(&mut self) {
         let up = async {
             loop {
-                self.child = spawn(&self.store, self.grpc, self.http, &self.log);
+                self.child = spawn(&self.program, &self.store, self.grpc, self.http, &self.log);
                 while self.child.try_wait().unwrap().is_none() {
                     if self.probe("/healthz").await.is_some() {
                         return;
@@ -114,9 +129,9 @@ impl Replica {
     }
 }
 
-fn spawn(store: &str, grpc: SocketAddr, http: SocketAddr, log: &Path) -> Child {
+fn spawn(program: &Path, store: &str, grpc: SocketAddr, http: SocketAddr, log: &Path) -> Child {
     let log = File::options().append(true).create(true).open(log).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_cutover"))
+    Command::new(program)
         .args(["serve", "--grpc", &grpc.to_string(), "--http", &http.to_string()])
         .env("CUTOVER_STORE", store)
         .env_remove("RUST_LOG")

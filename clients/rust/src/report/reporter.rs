@@ -166,7 +166,6 @@ impl Reporter {
         // A leftover report is sent for the current membership; it does not exceed that membership's
         // revisions.
         request.admission = session.admission;
-        let has_lapsed = self.link.has_lapsed();
         let sent = clock::Instant::now();
         let answer = timeout(ANSWER, client.report(request.clone())).await;
         let status = match answer {
@@ -179,9 +178,7 @@ impl Reporter {
                 return Sent::Failed;
             }
             Ok(Ok(response)) => {
-                if !has_lapsed {
-                    self.current.renewed(sent);
-                }
+                self.current.answered(sent);
                 let acknowledged = (request.received_revision, request.applied_revision);
                 self.unanswered.acknowledged = (session.number, acknowledged);
                 return Sent::Accepted { flush: response.get_ref().flush };

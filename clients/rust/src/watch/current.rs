@@ -253,9 +253,22 @@ impl Current {
         self.heard_ms.store(self.elapsed_ms(), Ordering::Relaxed);
     }
 
-    /// Records that the controller answered a request sent at `sent`: the right to act counts from there.
+    /// Records that the controller answered a request sent at `sent` with the current state: the right to act counts
+    /// from there.
     pub fn renewed(&self, sent: Instant) {
         self.lease.renew(sent);
+    }
+
+    /// Records that the controller answered a request sent at `sent`. A right to act that may have been passed over
+    /// meanwhile does not come back by that.
+    pub(crate) fn answered(&self, sent: Instant) {
+        self.lease.answered(sent);
+    }
+
+    /// Records that what is held was the current state when this process registered, at `asked`. False: that is too long
+    /// ago for a right to act, so register again.
+    pub(crate) fn is_current(&self, asked: Instant) -> bool {
+        self.lease.is_current(asked)
     }
 
     /// Time since the last answered request was sent.

@@ -14,6 +14,10 @@ use crate::{
     routing::{Mutation, Policy},
 };
 
+/// A controller goes on without whoever it has not heard for 10 s, and may forget that it did. The difference is for
+/// clocks of slightly different rates.
+const LEFT_BEHIND: Duration = Duration::from_secs(9);
+
 /// Milliseconds after `started`; below 0: before. Every operation reads it without a lock.
 #[derive(Debug)]
 pub(super) struct Lease {
@@ -34,7 +38,23 @@ impl Default for Lease {
 }
 
 impl Lease {
-    /// The controller answered a request sent at `sent`.
+    /// The controller answered a request sent at `sent`. That keeps the right alive, and does not bring it back: whoever
+    /// was left behind needs the current state.
+    pub(super) fn answered(&self, sent: Instant) {
+        if self.age() < LEFT_BEHIND || Mutation::AnswersKeepAlive.is_left_out() {
+            self.renew(sent);
+        }
+    }
+
+    /// What is held was the current state when this process registered, at `asked`. False: that is too long ago.
+    pub(super) fn is_current(&self, asked: Instant) -> bool {
+        if asked.elapsed() < LEFT_BEHIND || Mutation::AnswersKeepAlive.is_left_out() {
+            self.renew(asked);
+        }
+        self.age() < LEFT_BEHIND
+    }
+
+    /// The right counts from `sent` on.
     pub(super) fn renew(&self, sent: Instant) {
         let sent_ms = millis(sent.saturating_duration_since(self.started));
         self.renewed_ms.fetch_max(sent_ms, Ordering::AcqRel);
@@ -97,4 +117,42 @@ impl Lease {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_keeps_a_right_alive_for_nine_seconds_and_then_only_a_state_brings_it_back() {
+        let lease = Lease::default();
+        advance(LEFT_BEHIND - SECOND).await;
+        let sent = Instant::now();
+        lease.answered(sent);
+        assert_eq!(lease.age(), Duration::ZERO);
+        advance(LEFT_BEHIND).await;
+        lease.answered(Instant::now());
+        assert_eq!(lease.age(), LEFT_BEHIND);
+        let asked = Instant::now();
+        advance(LEFT_BEHIND - SECOND).await;
+        assert!(lease.is_current(asked));
+        assert_eq!(lease.age(), LEFT_BEHIND - SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_state_that_was_asked_for_nine_seconds_ago_brings_nothing_back() {
+        let lease = Lease::default();
+        advance(SECOND).await;
+        let asked = Instant::now();
+        advance(LEFT_BEHIND).await;
+        assert!(!lease.is_current(asked));
+        assert_eq!(lease.age(), LEFT_BEHIND + SECOND);
+        // Later states of a stream were asked for long ago as well; then answers keep the right alive.
+        lease.renew(Instant::now());
+        assert!(lease.is_current(asked));
+    }
 }

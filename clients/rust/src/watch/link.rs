@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU16, Ordering},
+        atomic::{AtomicU16, Ordering},
     },
     time::Duration,
 };
@@ -61,8 +61,6 @@ pub(crate) struct Link {
     pub(crate) stamper: Arc<Stamper>,
     /// The newest session whose instance the controller no longer knows. 0: none.
     forgotten: watch::Sender<u64>,
-    /// The right to act has ended, and what is held is not known to be the current state since.
-    lapsed: AtomicBool,
     /// Whether a file is kept for starts without the controller.
     pub(super) keeps_file: bool,
     state: Mutex<State>,
@@ -101,7 +99,6 @@ impl Link {
             writer_slot: AtomicU16::new(slot),
             stamper: Arc::new(Stamper::new(slot).expect("a slot is below 4096")),
             forgotten: watch::Sender::new(0),
-            lapsed: AtomicBool::new(false),
             keeps_file,
             state: Mutex::default(),
         }
@@ -131,7 +128,14 @@ impl Link {
         }
     }
 
-    /// The controller has registered this instance. Returns where the current state came from.
+    /// The controller has answered. From now on no file is taken; returns what is held.
+    pub(crate) fn answered(&self) -> Option<Arc<Held>> {
+        let mut state = self.state();
+        state.connected = true;
+        state.held.clone()
+    }
+
+    /// The controller has registered this instance.
     pub(crate) fn connected(&self, writer_slot: u16, session: Session) {
         let mut state = self.state();
         if writer_slot != self.writer_slot() {
@@ -139,7 +143,6 @@ impl Link {
             state.saved = None;
         }
         self.set_slot(writer_slot);
-        state.connected = true;
         state.admission = session.admission;
         self.session.send_replace(Some(session));
     }
@@ -209,16 +212,6 @@ impl Link {
 
     pub(crate) fn sessions(&self) -> watch::Receiver<Option<Session>> {
         self.session.subscribe()
-    }
-
-    pub(super) fn lapsed(&self, lapsed: bool) {
-        self.lapsed.store(lapsed, Ordering::Release);
-    }
-
-    /// Whether an answer renews nothing yet: the right to act has ended, and what is held may be older than what the
-    /// controller has gone on to.
-    pub(crate) fn has_lapsed(&self) -> bool {
-        self.lapsed.load(Ordering::Acquire)
     }
 
     /// The number of the newest session. 0: none.

@@ -31,9 +31,6 @@ const HEALTHY: Duration = Duration::from_secs(10);
 /// Number of writer slots.
 const WRITER_SLOTS: u32 = 4_096;
 
-/// The right to act of whoever was heard more recently than this has not ended, unless a fence is shorter.
-const SHORTEST_FENCE: Duration = Duration::from_secs(1);
-
 /// This instance, as the controller knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
@@ -74,6 +71,8 @@ pub(super) enum Ended {
     Behind { held: u64, theirs: u64 },
     #[error("the controller does not know this instance any more (evicted?); registering again")]
     Forgotten,
+    #[error("the controller may have gone on while this process stood still; asking for the current state")]
+    LeftBehind,
     #[error("a state could not be applied")]
     Panicked,
 }
@@ -145,7 +144,8 @@ impl Watcher {
                 self.address.found_in_vain();
             }
             // These are problems that a healthy controller can fix at once; the second one in a row waits.
-            let at_once = attempt == 0 && matches!(ended, Ended::Misfit(_) | Ended::Forgotten);
+            let at_once =
+                attempt == 0 && matches!(ended, Ended::Misfit(_) | Ended::Forgotten | Ended::LeftBehind);
             if !at_once {
                 let again = ended.again();
                 let how = match self.sessions > sessions {
@@ -249,7 +249,7 @@ impl Watcher {
         // The current state comes from a time when the controller did not wait for this instance. In this
         // order, an operation that still finds the old snapshot has the old admission, and no report of the
         // new membership is sent before.
-        let held = self.link.held();
+        let held = self.link.answered();
         let source = held.as_ref().map(|held| held.source);
         let readmitted = registered.readmitted && !Mutation::Readmitted.is_left_out();
         let suspended = readmitted || source == Some(Source::Persisted);
@@ -264,14 +264,10 @@ impl Watcher {
             history_id: registered.history_id.clone(),
             number: self.sessions,
         };
-        // The controller may have gone on without a process that it did not hear, and may have forgotten that since.
-        self.link.lapsed(self.current.lease_age() >= SHORTEST_FENCE);
         self.link.connected(registered.writer_slot as u16, session);
         self.unheard = self.unheard.max(self.current.lease_age());
         self.given_up |= readmitted && held.is_some_and(|held| held.history_id == registered.history_id);
-        if !self.link.has_lapsed() {
-            self.current.renewed(asked);
-        }
+        self.current.answered(asked);
         self.current.heard();
         if registered.duplicate {
             warn!(

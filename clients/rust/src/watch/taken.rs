@@ -28,8 +28,7 @@ impl Watcher {
             Some(Kind::Snapshot(update)) => (UpdateKind::Snapshot, update),
             Some(Kind::Delta(update)) => (UpdateKind::Delta, update),
             Some(Kind::Heartbeat(heartbeat)) => {
-                self.heartbeat(receiving, heartbeat.revision);
-                return Ok(());
+                return self.heartbeat(receiving, heartbeat.revision);
             }
             Some(Kind::Registered(_)) => return Err(Ended::Protocol("`registered` came twice")),
             // From a newer controller: it counts as a sign of life.
@@ -74,29 +73,31 @@ impl Watcher {
         let (history_id, source) = (receiving.history_id.clone(), Source::Controller);
         self.link.install(&self.current, Held { snapshot, history_id, seal, source, kept });
         self.wants_snapshot = false;
-        self.is_current(receiving);
         receiving.suspended = false;
-        Ok(())
+        self.is_current(receiving)
     }
 
     /// A controller at the current revision has nothing to send: the current state is up to date.
-    fn heartbeat(&mut self, receiving: &mut Receiving, revision: u64) {
+    fn heartbeat(&mut self, receiving: &mut Receiving, revision: u64) -> Result<(), Ended> {
         let is_current = |held: &Arc<Held>| {
             held.history_id == receiving.history_id && held.snapshot.revision() == revision
         };
-        let Some(held) = self.link.held().filter(is_current) else { return };
+        let Some(held) = self.link.held().filter(is_current) else { return Ok(()) };
         if receiving.suspended {
             self.link.install(&self.current, Held { source: Source::Controller, ..Held::clone(&held) });
             receiving.suspended = false;
         }
-        self.is_current(receiving);
+        self.is_current(receiving)
     }
 
-    /// What is held is the controller's current state: nobody has gone on without this process.
-    fn is_current(&mut self, receiving: &Receiving) {
+    /// What is held was the controller's current state after this process had registered. Nobody goes on without it for a
+    /// while from then on.
+    fn is_current(&mut self, receiving: &Receiving) -> Result<(), Ended> {
         (self.unheard, self.given_up) = (Duration::ZERO, false);
-        self.link.lapsed(false);
-        self.current.renewed(receiving.asked);
+        match self.current.is_current(receiving.asked) {
+            true => Ok(()),
+            false => Err(Ended::LeftBehind),
+        }
     }
 }
 

@@ -191,7 +191,7 @@ impl Client {
             )
         });
         let lease = (self.leased, self.saved, self.life);
-        hash(&(self.heard, self.gone_back, self.evicted, self.left_behind, lease, work))
+        hash(&(self.heard, self.gone_back, self.evicted, self.left_behind, self.forgotten, lease, work))
     }
 }
 

@@ -68,6 +68,7 @@ listed! {
         CountedOut,
         CameBack,
         LeftBehind,
+        Forgotten,
         Asked,
         Restarted,
         SourceWon,
@@ -84,6 +85,7 @@ impl Branch {
     pub(crate) const ELSEWHERE: &[Self] = &[
         Self::SourceWon,
         Self::LeftBehind,
+        Self::Forgotten,
         Self::PresentAtFirst,
         Self::DeadlineEnded,
         Self::SidecarKilled,

@@ -139,9 +139,13 @@ impl Protocol {
         let mut after = state.clone();
         let newest = after.ladder.newest();
         let client = &mut after.clients[at];
-        let is_left = client.left_behind && !self.has(Omission::LeftBehindUntold);
+        let is_left = client.left_behind && !client.forgotten;
         let is_told = client.evicted || is_left || client.life == Life::Offline;
-        (client.evicted, client.left_behind) = (false, false);
+        // It was silent for long enough to know that somebody may have gone on: its right comes with the current state.
+        if client.left_behind && !self.has(Omission::AnswersRevive) {
+            (client.heard, client.gone_back) = (newest, false);
+        }
+        (client.evicted, client.left_behind, client.forgotten) = (false, false, false);
         client.leased = true;
         client.life = if client.life == Life::Sidecar { Life::Sidecar } else { Life::Watching };
         self.coverage.note(Branch::CameBack);
@@ -154,6 +158,16 @@ impl Protocol {
             self.unacknowledged(&mut after, at, &doing);
         }
         Some(after)
+    }
+
+    /// Being left behind is in no store.
+    pub(crate) fn forget(&self, state: &State) -> State {
+        let mut after = state.clone();
+        for client in after.clients.iter_mut().filter(|client| client.left_behind) {
+            client.forgotten = true;
+        }
+        self.coverage.note(Branch::Forgotten);
+        after
     }
 
     pub(crate) fn save(state: &State, at: usize) -> State {
@@ -194,7 +208,7 @@ impl Protocol {
         let predecessor = Client { evicted: true, ..client.clone() };
         client.saved?;
         (client.heard, client.life, client.doing) = (newest, Life::Watching, None);
-        (client.evicted, client.left_behind) = (false, false);
+        (client.evicted, client.left_behind, client.forgotten) = (false, false, false);
         (client.leased, client.gone_back) = (true, false);
         self.coverage.note(Branch::Succeeded);
         // One of them is enough.

@@ -101,8 +101,8 @@ pub(crate) enum Omission {
     CountedOutEarly,
     /// A client that was counted out comes back without being told.
     ComesBackUntold,
-    /// A client that steps down did not wait for comes back without being told.
-    LeftBehindUntold,
+    /// Any answer of the controller brings back the right to act of a client that was left behind.
+    AnswersRevive,
     /// Callers of remote decisions are not waited for: any later commit, or a restart, forgets them.
     CallersForgotten,
     /// A caller's older answers count as gone once it has a newer one.

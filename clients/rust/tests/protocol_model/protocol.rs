@@ -58,6 +58,8 @@ pub(crate) enum Action {
     Start(usize),
     /// Another process takes over the file of one that has ended.
     Succeed(usize),
+    /// The controller is restarted: it does not know whom it has left behind.
+    Forget,
     Step,
     BeginPass(ModelPass),
     GoOn(usize, Fate),
@@ -177,6 +179,7 @@ impl Model for Protocol {
             gone_back: false,
             evicted: false,
             left_behind: false,
+            forgotten: false,
             leased: true,
             saved: self.scenario.saved.then_some(0),
             life: Life::Watching,
@@ -230,6 +233,9 @@ impl Model for Protocol {
             self.client_actions(state, at, client, actions);
         }
         actions.push(Action::Step);
+        if state.clients.iter().any(|client| client.left_behind && !client.forgotten) {
+            actions.push(Action::Forget);
+        }
         for at in 0..state.late.len() {
             actions.extend([Action::Land(at), Action::Expire(at)]);
         }
@@ -305,6 +311,7 @@ impl Model for Protocol {
             Action::Park(client, late) => self.park(state, client, late)?,
             Action::Start(client) => self.start(state, client)?,
             Action::Succeed(client) => self.succeed(state, client)?,
+            Action::Forget => self.forget(state),
             Action::Step => self.step(state)?,
             Action::BeginPass(pass) => self.begin_pass(state, pass)?,
             Action::GoOn(job, fate) => self.go_on(state, job, fate)?,

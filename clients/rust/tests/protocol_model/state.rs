@@ -67,6 +67,8 @@ pub(crate) struct Client {
     pub(crate) evicted: bool,
     /// A step down was taken while it was silent, and did not wait for it.
     pub(crate) left_behind: bool,
+    /// The controller was restarted since, and does not know of that.
+    pub(crate) forgotten: bool,
     /// It may act: begin operations, make calls, and acknowledge.
     pub(crate) leased: bool,
     /// The revision in its file, while that has not expired.

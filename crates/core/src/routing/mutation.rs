@@ -60,6 +60,8 @@ rules! {
     Applied,
     /// The lease is checked again while an operation runs, and when it ends.
     LeaseAtEnd,
+    /// An answer keeps a lease alive, and does not bring back one that may have been passed over.
+    AnswersKeepAlive,
     /// An instance is counted out only after its lease has ended.
     CountedOutLate,
     /// An instance is counted out only after its last store calls have ended.
