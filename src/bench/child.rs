@@ -19,7 +19,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{load::Load, watcher::Streams};
+use super::{load::Load, start::STORE_VARIABLE, watcher::Streams};
 
 /// Longest time for one answer.
 const ANSWER: Duration = Duration::from_secs(100);
@@ -114,10 +114,20 @@ impl Role {
 }
 
 impl Process {
-    /// Starts a child, which is ready when this returns.
+    /// Starts a child, which listens when this returns.
     pub(super) async fn start(role: &Role) -> anyhow::Result<Self> {
+        Self::start_with(role, None).await
+    }
+
+    /// The same with a variable in its environment.
+    pub(super) async fn start_with(role: &Role, variable: Option<(&str, &str)>) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe().context("can't find this very program")?);
-        command.args(["bench-child", role.name()]).env("RUST_LOG", "warn").kill_on_drop(true);
+        command
+            .args(["bench-child", role.name()])
+            .env_remove(STORE_VARIABLE)
+            .envs(variable)
+            .env("RUST_LOG", "warn")
+            .kill_on_drop(true);
         match role {
             Role::Controller { dir } | Role::BareSidecar { dir } => _ = command.arg(dir),
             Role::Sidecar { dir, server } => _ = command.arg(dir).arg(server),

@@ -11,6 +11,7 @@ use super::{
     KEY,
     child::{Ask, Process, Role, Usage},
     figures::{Figures, Row, percentile, round},
+    start::StoreFlag,
     watcher::{Fanned, Streams},
 };
 
@@ -23,7 +24,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, clap::Args)]
 pub struct Fanout {
     /// Number of watch streams
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=4000))]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     streams: u32,
     /// HTTP/2 connections that share them; a connection carries at most 200 [default: one each]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4000))]
@@ -31,6 +32,8 @@ pub struct Fanout {
     /// Number of changes, one after the other
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
     changes: u32,
+    #[command(flatten)]
+    store: StoreFlag,
 }
 
 /// The results.
@@ -77,7 +80,7 @@ impl Fanout {
             self.streams.div_ceil(200)
         );
         let dir = tempfile::tempdir().context("can't make a temporary directory; set TMPDIR")?;
-        let controller = Process::start(&Role::Controller { dir: dir.path().to_owned() }).await?;
+        let controller = self.store.controller(dir.path()).await?;
         create(&controller.url).await?;
         let ours = self.side(controller, connections, false).await?;
         let theirs = self.side(Process::start(&Role::Bare).await?, connections, true).await?;

@@ -6,6 +6,7 @@ use super::{
     bare,
     child::{Ask, Asks, Role, answer, raise_limits, strange},
     grpc, sidecar,
+    start::STORE_VARIABLE,
     watcher::Watcher,
     web,
 };
@@ -34,8 +35,9 @@ pub async fn run(role: Role) -> anyhow::Result<()> {
 }
 
 async fn controller(dir: PathBuf) -> anyhow::Result<()> {
+    let in_directory = format!("sqlite:{}", dir.join("cutover.db").display());
     let config = Config::load(Serve {
-        store: Some(format!("sqlite:{}", dir.join("cutover.db").display())),
+        store: Some(std::env::var(STORE_VARIABLE).unwrap_or(in_directory)),
         grpc: Some("127.0.0.1:0".to_owned()),
         http: Some("127.0.0.1:0".to_owned()),
         ..Serve::default()

@@ -17,8 +17,9 @@ use serde::Serialize;
 
 use super::{
     KEY,
-    child::{Process, Role, raise_limits},
+    child::raise_limits,
     figures::{Figures, Row, percent, percentile, round, seconds},
+    start::StoreFlag,
 };
 use subject::{Subject, Trial};
 
@@ -50,6 +51,8 @@ pub struct Rollback {
     /// Number of migrations in the controller; trials are divided among them, one after the other in each
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
     migrations: u32,
+    #[command(flatten)]
+    store: StoreFlag,
 }
 
 /// The results, from the onset of the fault.
@@ -82,7 +85,7 @@ impl Rollback {
         }
         raise_limits();
         let dir = tempfile::tempdir().context("can't make a temporary directory; set TMPDIR")?;
-        let controller = Process::start(&Role::Controller { dir: dir.path().to_owned() }).await?;
+        let controller = self.store.controller(dir.path()).await?;
         let mut clients = Vec::new();
         for at in 0..self.instances {
             let options = Options { instance_id: Some(format!("bench-{at}")), ..Options::default() };

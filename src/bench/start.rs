@@ -75,16 +75,44 @@ impl Start {
 async fn start(dir: &Path) -> anyhow::Result<f64> {
     let began = Instant::now();
     let controller = Process::start(&Role::Controller { dir: dir.to_owned() }).await?;
+    until_ready(&controller).await?;
+    let took = began.elapsed();
+    controller.stop().await?;
+    Ok(took.as_secs_f64() * 1e3)
+}
+
+/// Waits until a controller can serve.
+async fn until_ready(controller: &Process) -> anyhow::Result<()> {
     let address = controller.http.trim_start_matches("http://").parse()?;
     let ready = async {
         while !is_ready(address).await {
             tokio::time::sleep(ASK).await;
         }
     };
-    tokio::time::timeout(READY, ready).await.context("the controller does not become ready")?;
-    let took = began.elapsed();
-    controller.stop().await?;
-    Ok(took.as_secs_f64() * 1e3)
+    tokio::time::timeout(READY, ready).await.context("the controller does not become ready")
+}
+
+/// What the controller of a bench stores its state in.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StoreFlag {
+    /// The controller's store, an empty one such as `postgres://..?schema=NAME` [default: a file in a temporary
+    /// directory]
+    #[arg(long = "store", value_name = "URL", env = STORE_VARIABLE, hide_env_values = true)]
+    url: Option<String>,
+}
+
+/// Has the URL of the store, also for the child: arguments are shown by `ps`.
+pub(super) const STORE_VARIABLE: &str = "CUTOVER_BENCH_STORE";
+
+impl StoreFlag {
+    /// A controller that can serve.
+    pub(super) async fn controller(&self, dir: &Path) -> anyhow::Result<Process> {
+        let role = Role::Controller { dir: dir.to_owned() };
+        let variable = self.url.as_deref().map(|url| (STORE_VARIABLE, url));
+        let controller = Process::start_with(&role, variable).await?;
+        until_ready(&controller).await?;
+        Ok(controller)
+    }
 }
 
 /// Nobody answering is the same as not being ready.
