@@ -19,12 +19,15 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{load::Load, start::STORE_VARIABLE, watcher::Streams};
+use super::{load::Load, watcher::Streams};
 
 /// Longest time for one answer.
 const ANSWER: Duration = Duration::from_secs(100);
 /// Longest time that a child may take to end by itself.
 const END: Duration = Duration::from_secs(5);
+
+/// Has the URL of a controller's store: arguments are shown by `ps`.
+pub(super) const STORE_VARIABLE: &str = "CUTOVER_BENCH_STORE";
 
 /// What a child is.
 #[derive(Clone, Debug, clap::Subcommand)]

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use super::{
     bare,
-    child::{Ask, Asks, Role, answer, raise_limits, strange},
+    child::{Ask, Asks, Role, STORE_VARIABLE, answer, raise_limits, strange},
     grpc, sidecar,
-    start::STORE_VARIABLE,
     watcher::Watcher,
     web,
 };

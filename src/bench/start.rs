@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    child::{Process, Role},
+    child::{Process, Role, STORE_VARIABLE},
     figures::{Figures, Row, percentile, round},
 };
 
@@ -100,9 +100,6 @@ pub struct StoreFlag {
     #[arg(long = "store", value_name = "URL", env = STORE_VARIABLE, hide_env_values = true)]
     url: Option<String>,
 }
-
-/// Has the URL of the store, also for the child: arguments are shown by `ps`.
-pub(super) const STORE_VARIABLE: &str = "CUTOVER_BENCH_STORE";
 
 impl StoreFlag {
     /// A controller that can serve.
