@@ -10,6 +10,7 @@ mod error;
 mod item;
 mod many;
 mod options;
+mod put_all;
 mod retry;
 mod scan;
 mod table;
@@ -27,8 +28,8 @@ use aws_sdk_dynamodb::{
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    Copied, Cursor, Estimate, Id, Identity, KeyRange, Page, Pressure, Put, Record, ScanOrder, Scope, Segment,
-    Store, StoreError, Version, mapping::KeyType,
+    Copied, Cursor, Estimate, Id, Identity, KeyRange, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
+    Segment, Store, StoreError, Version, mapping::KeyType,
 };
 use error::{Access, of_request};
 use item::{Item, item_of, key_of, number_of, place_of, record_of, version_of};
@@ -204,6 +205,14 @@ impl Store for DynamoDbStore {
             puts.push(self.put_after(item, id, record));
         }
         stream::iter(puts).buffered(self.options.concurrency.get()).try_collect().await
+    }
+
+    async fn put_all_if_newer(&self, records: &[(Id, Record)]) -> Result<PutAll, StoreError> {
+        self.put_all(records).await
+    }
+
+    fn check_all(&self, _ids: &[Id]) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// Segments are split by the partition key, so in a table with few tenants most segments are empty. A

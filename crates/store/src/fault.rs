@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::{
-    Copied, Cursor, EqualIds, Estimate, Id, Identity, KeyRange, Page, Pressure, Put, Record, ScanOrder,
-    Scope, Segment, Store, StoreError, Version,
+    Copied, Cursor, EqualIds, Estimate, Id, Identity, KeyRange, Page, Pressure, Put, PutAll, Record,
+    ScanOrder, Scope, Segment, Store, StoreError, Version,
 };
 
 /// The kinds of calls that can fail.
@@ -19,7 +19,8 @@ use super::{
 pub enum Verb {
     /// [`Store::get`], [`Store::get_many`], [`Store::estimate`] and [`Store::pressure`].
     Get,
-    /// [`Store::put_if_newer`], [`Store::put_if_unchanged`] and [`Store::put_many_if_newer`].
+    /// [`Store::put_if_newer`], [`Store::put_if_unchanged`], [`Store::put_many_if_newer`] and
+    /// [`Store::put_all_if_newer`].
     Put,
     /// [`Store::scan`].
     Scan,
@@ -204,6 +205,14 @@ impl<S: Store + ?Sized> Store for Faulty<S> {
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         self.run(Verb::Put, records.iter().map(|(id, _)| id), self.inner.put_many_if_newer(records)).await
+    }
+
+    async fn put_all_if_newer(&self, records: &[(Id, Record)]) -> Result<PutAll, StoreError> {
+        self.run(Verb::Put, records.iter().map(|(id, _)| id), self.inner.put_all_if_newer(records)).await
+    }
+
+    fn check_all(&self, ids: &[Id]) -> Result<(), StoreError> {
+        self.inner.check_all(ids)
     }
 
     async fn scan(

@@ -38,6 +38,7 @@ mod memory;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod put_all;
 mod scan;
 #[cfg(feature = "spec")]
 pub mod spec;
@@ -48,6 +49,8 @@ mod sqlite;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod version;
+
+use std::any::Any;
 
 use async_trait::async_trait;
 
@@ -66,6 +69,7 @@ pub use memory::MemoryStore;
 pub use mysql::MySqlStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
+pub use put_all::PutAll;
 pub use scan::{Cursor, Page, ScanOrder, Scope, Segment, Unreadable};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub use sql::ServerOptions;
@@ -145,7 +149,7 @@ pub struct EqualIds {
 /// own version, found there, or [`StoreError::Indeterminate`]. The failure of another attempt does not tell
 /// what that one did, and something newer may have replaced it.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Any + Send + Sync {
     /// Returns the record or its tombstone; `None` if there is neither.
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError>;
 
@@ -175,6 +179,18 @@ pub trait Store: Send + Sync + 'static {
     /// [`Self::put_if_newer`] of many different records, each on its own; results in the same order. After an
     /// error any of them may have been applied: pass all of them again.
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError>;
+
+    /// Writes all of these different records of one tenant if each is newer than what is there, as by
+    /// [`Self::put_if_newer`], and else none of them. They become visible at one instant. Versions are above 0. Optional:
+    /// by default it fails.
+    async fn put_all_if_newer(&self, _records: &[(Id, Record)]) -> Result<PutAll, StoreError> {
+        Err(put_all::no_transactions("it has no transactions"))
+    }
+
+    /// Fails if [`Self::put_all_if_newer`] can't write these records together, whatever the store has. Optional as well.
+    fn check_all(&self, _ids: &[Id]) -> Result<(), StoreError> {
+        Err(put_all::no_transactions("it has no transactions"))
+    }
 
     /// Returns the next part of a segment: about `limit_bytes`, and at least one record if there is any. A
     /// record that is present throughout the scan appears exactly once. Concurrent writes may or may not be

@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Copied, Cursor, Estimate, Id, KeyRange, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
-    StoreError, Version,
+    Copied, Cursor, Estimate, Id, KeyRange, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope, Segment,
+    Store, StoreError, Version,
 };
 
 /// Records in memory, in order of tenant and key. It never fails; see [`super::Faulty`] for that.
@@ -114,6 +114,23 @@ impl Store for MemoryStore {
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         Ok(records.iter().map(|(id, record)| self.copy(id, record)).collect())
+    }
+
+    async fn put_all_if_newer(&self, records: &[(Id, Record)]) -> Result<PutAll, StoreError> {
+        let mut all = self.records();
+        let newer = |(place, (id, record)): (usize, &(Id, Record))| {
+            let current = all.get(id)?.version;
+            (current >= record.version).then_some((place, current))
+        };
+        let put = PutAll::unless(records.iter().enumerate().filter_map(newer).collect());
+        if put == PutAll::Applied {
+            all.extend(records.iter().cloned());
+        }
+        Ok(put)
+    }
+
+    fn check_all(&self, _ids: &[Id]) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn scan(

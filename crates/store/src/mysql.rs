@@ -19,6 +19,7 @@ mod layout;
 mod ledger;
 mod limits;
 mod literal;
+mod put_all;
 mod replicas;
 mod schema;
 mod server;
@@ -33,12 +34,12 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment,
-    Store, StoreError, Version,
+    Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
+    Segment, Store, StoreError, Version,
     mapping::{Dialect, SqlTable, create_ledger_sql, create_sql},
     sql::{
         Calls, Database, Entry, LedgerId, ServerOptions, Statement, check_equal, check_new, column_of,
-        estimate, get_versions, permanent, put_many, put_one, spread, swallowed, version_after,
+        estimate, get_versions, permanent, put_all, put_many, put_one, spread, swallowed, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -154,53 +155,6 @@ impl MySqlStore {
     async fn rows(&self, sql: String) -> Result<Vec<MySqlRow>, StoreError> {
         self.calls.rows(&Statement::text(sql)).await
     }
-
-    fn too_large(&self, bytes: usize) -> StoreError {
-        let what = format!(
-            "the record takes a statement of {bytes} bytes and the server's max_allowed_packet is {}: raise it",
-            self.packet_bytes
-        );
-        permanent(ErrorClass::Constraint, "value", what)
-    }
-
-    /// As few statements as possible for all of `items`, each between a head and a tail.
-    fn statements<T>(
-        &self,
-        head: &str,
-        tail: &str,
-        items: &[T],
-        item: impl Fn(&mut Vec<u8>, &T) -> Result<(), StoreError>,
-    ) -> Result<Vec<String>, StoreError> {
-        // The server also counts a byte for the command; a little more does no harm.
-        let packet_bytes = self.packet_bytes.saturating_sub(64);
-        let limit_bytes = packet_bytes.min(STATEMENT_BYTES_MAX);
-        let (mut statements, mut text, mut rows) = (Vec::new(), head.as_bytes().to_vec(), 0);
-        let finish = |mut text: Vec<u8>| {
-            text.extend_from_slice(tail.as_bytes());
-            String::from_utf8(text).expect("names and literals are all that goes in, and they are text")
-        };
-        let mut next = Vec::new();
-        for given in items {
-            next.clear();
-            item(&mut next, given)?;
-            if head.len() + next.len() + tail.len() > packet_bytes {
-                return Err(self.too_large(head.len() + next.len() + tail.len() + 64));
-            }
-            if rows > 0 && (rows == ROWS_MAX || text.len() + next.len() + tail.len() + 1 > limit_bytes) {
-                statements.push(finish(std::mem::replace(&mut text, head.as_bytes().to_vec())));
-                rows = 0;
-            }
-            if rows > 0 {
-                text.push(b',');
-            }
-            text.extend_from_slice(&next);
-            rows += 1;
-        }
-        if rows > 0 {
-            statements.push(finish(text));
-        }
-        Ok(statements)
-    }
 }
 
 #[async_trait]
@@ -280,6 +234,14 @@ impl Store for MySqlStore {
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         put_many(self, records).await
+    }
+
+    async fn put_all_if_newer(&self, records: &[(Id, Record)]) -> Result<PutAll, StoreError> {
+        put_all(&[(self, records.to_vec())]).await
+    }
+
+    fn check_all(&self, _ids: &[Id]) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// A segment reads its scope's whole table, and the server omits rows of other segments. So more than one

@@ -13,6 +13,7 @@ mod identity;
 mod keys;
 mod layout;
 mod ledger;
+mod put_all;
 mod schema;
 mod server;
 mod warnings;
@@ -29,14 +30,14 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment,
-    Store, StoreError, Version,
+    Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
+    Segment, Store, StoreError, Version,
     error::Doubt,
     mapping::{Dialect, SqlTable, create_ledger_sql, create_sql},
     sql::{
         Calls, Database, Keys, LedgerId, ROUNDS, ServerOptions, Statement, check_equal, check_new, column_of,
-        estimate, get_versions, in_order, not_beside, permanent, put_many, put_one, spread, swallowed,
-        version_after,
+        estimate, get_versions, in_order, not_beside, permanent, put_all, put_many, put_one, spread,
+        swallowed, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -256,6 +257,14 @@ impl Store for PostgresStore {
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         put_many(self, records).await
+    }
+
+    async fn put_all_if_newer(&self, records: &[(Id, Record)]) -> Result<PutAll, StoreError> {
+        put_all(&[(self, records.to_vec())]).await
+    }
+
+    fn check_all(&self, _ids: &[Id]) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// A segment reads its scope's whole table and skips rows of other segments, because the server has no

@@ -19,6 +19,8 @@ pub(super) mod plans;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod pool;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
+mod put_all;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 mod server;
 mod spread;
 
@@ -47,6 +49,8 @@ pub(super) use keys::{KeyKind, Keys};
 pub(super) use ledger_id::LedgerId;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use merge::Part;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use put_all::{Together, put_all};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub use server::ServerOptions;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

@@ -11,6 +11,7 @@ mod file;
 mod layout;
 mod ledger;
 mod options;
+mod putting;
 mod reads;
 mod schema;
 mod warnings;
@@ -29,8 +30,8 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
-    StoreError, Version,
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope, Segment,
+    Store, StoreError, Version,
     mapping::{Dialect, SqlTable, create_sql},
     scan::Gathered,
     sql::{KeyKind, Keys, LedgerId, ROUNDS, check_new, column_of, permanent, spread, swallowed},
@@ -218,6 +219,14 @@ impl Store for SqliteStore {
         Ok(answers)
     }
 
+    async fn put_all_if_newer(&self, records: &[(Id, Record)]) -> Result<PutAll, StoreError> {
+        Self::put_all(&[(self, records.to_vec())]).await
+    }
+
+    fn check_all(&self, _ids: &[Id]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// A segment reads its scope's whole table and skips rows of other segments. So more than one segment
     /// spreads the work of the other store, not of this one.
     async fn scan(
@@ -348,48 +357,6 @@ impl SqliteStore {
             }
         }
         Ok(all)
-    }
-
-    async fn put_on(
-        &self,
-        connection: &mut SqliteConnection,
-        id: &Id,
-        record: &Record,
-    ) -> Result<Copied, StoreError> {
-        if let Some(ledger) = &self.layout.ledger {
-            return Ok(match self.put_with(ledger, connection, id, record, When::Newer).await? {
-                None => Copied::Written,
-                Some(current) => Copied::unless_newer(record.version, current.unwrap_or_default()),
-            });
-        }
-        // What other processes write between the two statements can make the write due after all.
-        for _ in 0..ROUNDS {
-            // One statement, run to its end: with RETURNING the commit would come after the row, and its
-            // failure would go unnoticed.
-            let put = self.layout.write(&self.layout.put, id, record)?;
-            let done = put.execute(&mut *connection).await.map_err(write_error)?;
-            if done.rows_affected() > 0 {
-                return Ok(Copied::Written);
-            }
-            match self.version_on(connection, id).await? {
-                Some(current) if current >= record.version => {
-                    return Ok(Copied::unless_newer(record.version, current));
-                }
-                _ => {}
-            }
-        }
-        Err(swallowed())
-    }
-
-    /// Asked after a condition failed, so whatever goes wrong here, nothing was written.
-    async fn version_on(
-        &self,
-        connection: &mut SqliteConnection,
-        id: &Id,
-    ) -> Result<Option<Version>, StoreError> {
-        let ask = sqlx::query(self.layout.version.clone()).bind(&id.tenant).bind(&id.key);
-        let row = ask.fetch_optional(connection).await.map_err(read_error)?;
-        row.map(|row| self.layout.version_in(&row)).transpose()
     }
 }
 

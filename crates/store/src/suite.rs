@@ -21,6 +21,7 @@ mod batches;
 mod documents;
 mod lists;
 mod ranges;
+mod transactions;
 
 use std::collections::BTreeMap;
 
@@ -31,12 +32,13 @@ pub use lists::lists_in_order;
 pub use ranges::{ranges_have_their_own, scans_in_order};
 
 /// How many stores [`run`] asks for.
-pub const STORES: usize = 11;
+pub const STORES: usize = 12;
 
 /// Stamped in 2034. Stores take versions in the far future for the application's own numbers.
 const HIGHEST: Version = Version((315_000_000_000 << 22) | 0x3f_ffff);
 
-/// Tests a store's reads, writes, batches and scans. `empty` returns a new empty store.
+/// Tests a store's reads, writes, batches and scans, and its transactions if [`Store::check_all`] says that it has any.
+/// `empty` returns a new empty store.
 ///
 /// # Panics
 /// If the store breaks a promise.
@@ -52,6 +54,7 @@ pub async fn run<S: Store>(mut empty: impl FnMut() -> S) {
     batches::an_id_twice_in_a_batch_harms_nothing(&empty()).await;
     batches::values_of_any_bytes_and_size_come_back(&empty()).await;
     batches::many_writers_end_with_the_highest_version(empty()).await;
+    transactions::several_records_are_written_together_or_not_at_all(empty()).await;
 }
 
 /// Tests the identities of two connections to one table, and of another table.

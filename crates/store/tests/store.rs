@@ -60,7 +60,7 @@ mod typed_keys;
 #[path = "store/unreadable.rs"]
 mod unreadable;
 
-use cutover_store::{MemoryStore, suite};
+use cutover_store::{MemoryStore, Store, suite};
 
 #[tokio::test]
 async fn memory_passes_the_suite() {
@@ -72,6 +72,12 @@ async fn memory_passes_the_suite() {
     suite::run(empty).await;
     assert_eq!(asked, suite::STORES, "stores that must be made beforehand rely on the number");
     suite::scans_in_order(&MemoryStore::new()).await;
+    has_transactions(&MemoryStore::new());
+}
+
+/// Then the suite has tried them.
+fn has_transactions(store: &dyn Store) {
+    assert_eq!(store.check_all(&[]), Ok(()));
 }
 
 #[cfg(feature = "sqlite")]
@@ -107,6 +113,7 @@ mod sqlite {
         }
         suite::run(|| stores.pop().expect("one for each story")).await;
         suite::scans_in_order(&create(&path).await).await;
+        super::has_transactions(&create(&path).await);
     }
 
     #[tokio::test]

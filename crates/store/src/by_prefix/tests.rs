@@ -71,6 +71,23 @@ async fn a_key_of_no_type_is_refused_by_name() {
     assert_eq!(store.get_versions(&both[1..]).await, Ok(vec![Some(Version(2))]));
 }
 
+/// A transaction of several stores in memory there is not.
+#[tokio::test]
+async fn several_types_are_written_together_in_sql_only() {
+    let (store, inner) = of(&["ORDER#", "USER#"]);
+    let [order, other, user] =
+        ["ORDER#1", "ORDER#2", "USER#1"].map(|key| (Id::new("t", key).expect("valid"), record(1)));
+    let ids = [order.0.clone(), user.0.clone()];
+    let expected = "store: the tables of its record types are not in one SQL database, so transact can't write several \
+                    records at once: write them one by one";
+    assert_eq!(store.check_all(&ids).expect_err("refused").to_string(), expected);
+    let both = [order.clone(), user];
+    assert_eq!(store.put_all_if_newer(&both).await.expect_err("refused").to_string(), expected);
+    assert!(inner.iter().all(|store| store.dump().is_empty()), "nothing was written");
+    assert_eq!(store.check_all(&ids[..1]), Ok(()));
+    assert_eq!(store.put_all_if_newer(&[order, other]).await, Ok(PutAll::Applied), "they are of one type");
+}
+
 /// Between two types a process with a newer spec may have a third one.
 #[tokio::test]
 async fn a_list_is_of_one_type() {

@@ -16,6 +16,12 @@ use super::{
     MySqlStore, ROWS_MAX, STATEMENT_BYTES_MAX, Statement, layout,
 };
 
+/// A transaction that somebody left open would be committed by the beginning of the next one.
+pub(super) const BEGIN: &str = "ROLLBACK; START TRANSACTION";
+
+/// What follows a body.
+const FRAME_BYTES: usize = 64;
+
 /// Fails with error 1690 if a condition did not hold; the message repeats the expression.
 const CHECK: &str = "; SELECT EXP(1000 * LAST_INSERT_ID()); ";
 
@@ -29,7 +35,7 @@ pub(super) fn is_undone(message: &str) -> bool {
 
 /// What a transaction does with records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// Records of version 0, which replace nothing.
     First,
     Newer,
@@ -37,7 +43,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(record: &Record) -> Self {
+    pub(super) fn of(record: &Record) -> Self {
         match (record.is_tombstone(), record.version) {
             (true, _) => Self::Tombstones,
             (false, Version::ZERO) => Self::First,
@@ -66,7 +72,10 @@ impl MySqlStore {
             let of_kind: Vec<_> =
                 records.iter().copied().filter(|(_, record)| Kind::of(record) == kind).collect();
             for part in of_kind.chunks(self.written_max) {
-                for sql in self.transactions(kind, over, part)? {
+                // Records of version 0 that were there keep their rows.
+                let not_written = if kind == Kind::First { "LAST_INSERT_ID()" } else { "0" };
+                for body in self.bodies(kind, over, part)? {
+                    let sql = format!("{}{body}SELECT {not_written}; COMMIT", self.begin());
                     let (all, doubt) = self.changed(sql).await?;
                     wrote.all &= all;
                     wrote.doubt = wrote.doubt.or(doubt);
@@ -76,8 +85,8 @@ impl MySqlStore {
         Ok(wrote)
     }
 
-    /// As few transactions as the server's packets allow.
-    fn transactions(
+    /// The bodies of as few transactions as the server's packets allow.
+    pub(super) fn bodies(
         &self,
         kind: Kind,
         over: Over,
@@ -85,7 +94,7 @@ impl MySqlStore {
     ) -> Result<Vec<String>, StoreError> {
         let limit_bytes = self.packet_bytes.saturating_sub(64);
         let (mut texts, mut entries, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-        let frame = self.transaction(kind, over, "", "").len();
+        let frame = self.begin().len() + self.body(kind, over, "", "").len() + FRAME_BYTES;
         for (id, record) in records {
             let (mut entry, mut row) = (Vec::new(), Vec::new());
             self.layout.entry_values(&mut entry, id, record)?;
@@ -102,7 +111,7 @@ impl MySqlStore {
             }
             let all_bytes = bytes + entries.len() + rows.len();
             if !entries.is_empty() && all_bytes > limit_bytes.min(STATEMENT_BYTES_MAX) {
-                texts.push(self.transaction(kind, over, &text(&entries), &text(&rows)));
+                texts.push(self.body(kind, over, &text(&entries), &text(&rows)));
                 (entries, rows) = (Vec::new(), Vec::new());
             }
             for (all, one) in [(&mut entries, entry), (&mut rows, row)] {
@@ -113,21 +122,26 @@ impl MySqlStore {
             }
         }
         if !entries.is_empty() {
-            texts.push(self.transaction(kind, over, &text(&entries), &text(&rows)));
+            texts.push(self.body(kind, over, &text(&entries), &text(&rows)));
         }
         Ok(texts)
     }
 
     /// `LAST_INSERT_ID(1)` is called where a condition does not hold; the first one is that this is the ledger that was
-    /// opened. A transaction that somebody left open would be committed by the next one's beginning.
+    /// opened.
     fn begin(&self) -> String {
+        format!("{BEGIN}; {}", self.our_ledger())
+    }
+
+    /// The first condition.
+    pub(super) fn our_ledger(&self) -> String {
         let is_it =
             self.layout.ledger_id.map(|id| id.is_it(Dialect::MySql, &self.layout.ledger, &self.layout.keys));
         let is_it = is_it.unwrap_or_else(|| "FALSE".to_owned());
-        format!("ROLLBACK; START TRANSACTION; DO LAST_INSERT_ID(NOT ({is_it})); ")
+        format!("DO LAST_INSERT_ID(NOT ({is_it})); ")
     }
 
-    fn transaction(&self, kind: Kind, over: Over, entries: &str, rows: &str) -> String {
+    fn body(&self, kind: Kind, over: Over, entries: &str, rows: &str) -> String {
         let layout = &self.layout;
         // A negative version is the application's own, with an unknown meaning.
         let newer = match (kind, over) {
@@ -135,17 +149,13 @@ impl MySqlStore {
             (_, Over::Older) => "VALUES(version) > version AND version >= 0",
             (_, Over::Same) => "VALUES(version) >= version AND version >= 0",
         };
-        let (begin, entries) = (self.begin(), layout.upsert_entries(entries, newer));
-        match kind {
-            Kind::First => {
-                let rows = layout.insert_rows(rows);
-                format!("{begin}{entries}{CHECK}{rows}; SELECT LAST_INSERT_ID(); COMMIT")
-            }
-            Kind::Newer => format!("{begin}{entries}{CHECK}{}; SELECT 0; COMMIT", layout.upsert_rows(rows)),
-            Kind::Tombstones => {
-                format!("{begin}{entries}{CHECK}{}; SELECT 0; COMMIT", layout.delete_rows(rows))
-            }
-        }
+        let entries = layout.upsert_entries(entries, newer);
+        let rows = match kind {
+            Kind::First => layout.insert_rows(rows),
+            Kind::Newer => layout.upsert_rows(rows),
+            Kind::Tombstones => layout.delete_rows(rows),
+        };
+        format!("{entries}{CHECK}{rows}; ")
     }
 
     /// [`super::Store::put_if_unchanged`] of a table with a ledger.

@@ -189,6 +189,14 @@ impl Ledger {
         }
     }
 
+    /// The statements that write records, and entries of tombstones, and those that then remove the rows of tombstones.
+    pub(super) const fn writes(&self, over: Over) -> (&SqlStr, &SqlStr, &SqlStr) {
+        match over {
+            Over::Older => (&self.put, &self.entries, &self.remove),
+            Over::Same => (&self.put_same, &self.entries_same, &self.remove),
+        }
+    }
+
     /// The ledger's name in a statement.
     pub(super) fn as_sql(&self) -> &str {
         &self.ledger
@@ -243,7 +251,7 @@ pub(super) fn regclass(schema: &str, table: &str) -> String {
     format!("to_regclass('{}')", qualified(schema, table).replace('\'', "''"))
 }
 
-fn tombstones(records: &[(&Id, &Record)]) -> Result<Given, StoreError> {
+pub(super) fn tombstones(records: &[(&Id, &Record)]) -> Result<Given, StoreError> {
     let versions: Result<Vec<i64>, _> = records.iter().map(|(_, record)| column_of(record.version)).collect();
     Given::default().ids(records.iter().map(|(id, _)| *id))?.and(versions?)
 }
@@ -261,10 +269,7 @@ impl PostgresStore {
         let (first, newer): (Vec<_>, Vec<_>) =
             live.into_iter().partition(|(_, record)| record.version == Version::ZERO);
         let (mut written, mut doubt) = (0, None);
-        let (put, entries) = match over {
-            Over::Older => (&ledger.put, &ledger.entries),
-            Over::Same => (&ledger.put_same, &ledger.entries_same),
-        };
+        let (put, entries, remove) = ledger.writes(over);
         for (sql, records) in [(&ledger.put_first, first), (put, newer)] {
             if !records.is_empty() {
                 let statement = Statement::prepared(sql, self.layout.rows(&records)?.0);
@@ -278,7 +283,7 @@ impl PostgresStore {
             self.layout.rows(&dead)?;
             let given = tombstones(&dead)?.0;
             let entries = Statement::prepared(entries, given.clone());
-            let (some, lost) = self.in_two(entries, Statement::prepared(&ledger.remove, given)).await?;
+            let (some, lost) = self.in_two(entries, Statement::prepared(remove, given)).await?;
             written += some;
             doubt = doubt.or(lost);
         }

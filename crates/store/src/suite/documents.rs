@@ -1,8 +1,8 @@
 //! The suite's values as documents, so that a store of documents can run it.
 
 use crate::{
-    Copied, Cursor, Estimate, Id, KeyRange, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
-    StoreError, Version,
+    Copied, Cursor, Estimate, Id, KeyRange, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope, Segment,
+    Store, StoreError, Version,
     document::{Attribute, Document},
 };
 use async_trait::async_trait;
@@ -71,6 +71,15 @@ impl<S: Store> Store for Documents<S> {
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         let records: Vec<_> = records.iter().map(|(id, record)| (id.clone(), into(record))).collect();
         self.0.put_many_if_newer(&records).await
+    }
+
+    async fn put_all_if_newer(&self, records: &[(Id, Record)]) -> Result<PutAll, StoreError> {
+        let records: Vec<_> = records.iter().map(|(id, record)| (id.clone(), into(record))).collect();
+        self.0.put_all_if_newer(&records).await
+    }
+
+    fn check_all(&self, ids: &[Id]) -> Result<(), StoreError> {
+        self.0.check_all(ids)
     }
 
     async fn scan(

@@ -26,7 +26,7 @@ use cutover_store::{
 
 use super::{
     documents::Documents,
-    proxy::{Proxy, a_lost_answer_is_not_called_unwritten},
+    proxy::{Proxy, a_lost_answer_is_not_called_unwritten, a_lost_answer_of_several_is_not_called_unwritten},
     servers::scanned,
     suite,
     unreadable::is_gone_past,
@@ -127,6 +127,7 @@ async fn passes_the_suite() {
     for _ in 0..suite::STORES {
         stores.push(Documents(create(&url).await));
     }
+    super::has_transactions(&stores[0]);
     suite::run(|| stores.pop().expect("one for each story")).await;
 }
 
@@ -351,6 +352,8 @@ async fn a_write_whose_answer_is_lost_is_not_called_unwritten() {
     let far = DynamoDbStore::create(&far, &table, hasty()).await.expect("created");
     let near = DynamoDbStore::open(&url, &table, patient()).await.expect("opened");
     a_lost_answer_is_not_called_unwritten(&far, &near, &proxy).await;
+    proxy.mend();
+    a_lost_answer_of_several_is_not_called_unwritten(&far, &near, &proxy, "several-1").await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use cutover_store::{Copied, PostgresStore, Put, Record, ServerOptions, Store, St
 use sqlx::{AssertSqlSafe, PgPool};
 
 use super::{
-    proxy::{Proxy, a_lost_answer_is_not_called_unwritten},
+    proxy::{Proxy, a_lost_answer_is_not_called_unwritten, a_lost_answer_of_several_is_not_called_unwritten},
     servers::{batch, id, is_written_when_given_again, options, record, sql, table},
     suite,
     unreadable::is_gone_past,
@@ -30,6 +30,7 @@ async fn passes_the_suite() {
     }
     let same = create(&url, &tables[0]).await;
     suite::tables_have_identities(&stores[0], &same, &stores[1]).await;
+    super::has_transactions(&same);
     suite::scans_in_order(&stores.pop().expect("one more")).await;
     suite::run(|| stores.pop().expect("one for each story")).await;
     let admin = PgPool::connect(&url).await.expect("connected");
@@ -44,6 +45,8 @@ async fn a_write_whose_answer_is_lost_is_not_called_unwritten() {
     let near = create(&url, &table).await;
     let far = PostgresStore::open(&far, &*table, options()).await.expect("opened");
     a_lost_answer_is_not_called_unwritten(&far, &near, &proxy).await;
+    proxy.mend();
+    a_lost_answer_of_several_is_not_called_unwritten(&far, &near, &proxy, "COMMIT").await;
     sql(&admin, format!("DROP TABLE {table}")).await;
 }
 

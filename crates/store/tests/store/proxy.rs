@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst},
 };
 
-use cutover_store::{Id, Put, Record, Store, Version};
+use cutover_store::{Id, Put, PutAll, Record, Store, Version};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -264,4 +264,49 @@ pub(crate) async fn a_lost_answer_is_not_called_unwritten(far: &dyn Store, near:
     let (put, ()) = tokio::join!(far.put_if_newer(&id, &ours), replace);
     let error = put.expect_err("no answer, or theirs is there");
     assert!(error.may_apply(), "{error}");
+}
+
+/// The same of several records at once. `last`: what the request has whose answer is lost, and which has them written.
+pub(crate) async fn a_lost_answer_of_several_is_not_called_unwritten(
+    far: &dyn Store,
+    near: &dyn Store,
+    proxy: &Proxy,
+    last: &str,
+) {
+    let ids = ["several-1", "several-2"].map(|key| Id::new("t", key).expect("valid"));
+    let record = |version| Record {
+        version: Version(version),
+        value: Some(format!(r#"{{"n":{{"N":"{version}"}}}}"#).into_bytes()),
+    };
+    let all = |version| ids.clone().map(|id| (id, record(version)));
+    proxy.cut_instead_of_answer(last);
+    let error = far.put_all_if_newer(&all(2)).await.expect_err("no answer");
+    assert!(error.may_apply(), "{error}");
+    assert_eq!(near.get_versions(&ids).await, Ok(vec![Some(Version(2)); 2]), "all were written");
+    proxy.mend();
+    let there = PutAll::Refused(vec![(0, Version(2)), (1, Version(2))]);
+    assert_eq!(far.put_all_if_newer(&all(2)).await, Ok(there), "by another call");
+
+    // It may find its own records when it tries again, or what others have put in the place of one or of both.
+    for (version, replaced) in [(10, 0), (20, 1), (30, 2)] {
+        proxy.cut_instead_of_answer(last);
+        let replace = async {
+            while !proxy.state.has_cut.load(SeqCst) {
+                tokio::task::yield_now().await;
+            }
+            for id in &ids[..replaced] {
+                assert_eq!(near.put_if_newer(id, &record(version + 1)).await, Ok(Put::Applied));
+            }
+            proxy.mend();
+        };
+        let ours = all(version);
+        let (put, ()) = tokio::join!(far.put_all_if_newer(&ours), replace);
+        match put {
+            Ok(PutAll::Applied) => assert!(replaced < 2, "nothing shows that it was"),
+            Ok(refused) => panic!("called unwritten: {refused:?}"),
+            Err(error) => assert!(error.may_apply(), "{error}"),
+        }
+        let versions = [0, 1].map(|at| Some(Version(if at < replaced { version + 1 } else { version })));
+        assert_eq!(near.get_versions(&ids).await, Ok(versions.to_vec()), "it is not written again");
+    }
 }

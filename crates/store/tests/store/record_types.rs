@@ -2,7 +2,7 @@
 
 use cutover_core::outcome::ErrorClass;
 use cutover_store::{
-    Copied, Cursor, Id, Put, Record, Scope, Segment, Store, Version,
+    Copied, Cursor, Id, Put, PutAll, Record, Scope, Segment, Store, Version,
     spec::{Missing, Spec},
     suite,
 };
@@ -87,6 +87,37 @@ async fn each_type_is_in_its_table(store: &dyn Store) {
     assert_eq!(found, all, "in order, each once");
     let identity = store.identity().await.expect("asked").expect("it can tell");
     assert!(identity.id.len() <= 1024 && identity.ledger.contains(" and "), "{identity:?}");
+}
+
+/// An order and a user are in two tables.
+async fn types_are_written_together(store: &dyn Store) {
+    let order = |version| record(version, r#"{"total":{"N":"7"}}"#);
+    let user = |version| record(version, r#"{"name":{"S":"Ada"}}"#);
+    let ids = ["USER#1", "ORDER#1", "USER#2", "ORDER#2"].map(|key| id("together", key));
+    let all = |version| -> Vec<(Id, Record)> {
+        let of = |id: &Id| if id.key.starts_with("USER#") { user(version) } else { order(version) };
+        ids.iter().map(|id| (id.clone(), of(id))).collect()
+    };
+    assert_eq!(store.check_all(&ids), Ok(()));
+    assert_eq!(store.put_all_if_newer(&all(5)).await, Ok(PutAll::Applied));
+    assert_eq!(store.put_if_newer(&ids[2], &user(9)).await, Ok(Put::Applied));
+    let refused_at =
+        |places: &[usize]| Ok(PutAll::Refused(places.iter().map(|place| (*place, Version(9))).collect()));
+    assert_eq!(store.put_all_if_newer(&all(7)).await, refused_at(&[2]), "the place in the list");
+    assert_eq!(store.put_if_newer(&ids[1], &order(9)).await, Ok(Put::Applied));
+    assert_eq!(store.put_all_if_newer(&all(7)).await, refused_at(&[1, 2]));
+    let versions = [5, 9, 9, 5].map(|version| Some(Version(version)));
+    assert_eq!(store.get_versions(&ids).await, Ok(versions.to_vec()), "nothing in either table");
+    // What a table refuses keeps the other one as it is.
+    let mut misfit = all(10);
+    misfit[0].1 = order(10);
+    refused(store.put_all_if_newer(&misfit).await, ErrorClass::Constraint);
+    assert_eq!(store.get_versions(&ids).await, Ok(versions.to_vec()));
+    let gone = |id: &Id| (id.clone(), Record { version: Version(11), value: None });
+    let gone: Vec<_> = ids.iter().map(gone).collect();
+    assert_eq!(store.put_all_if_newer(&gone).await, Ok(PutAll::Applied));
+    assert_eq!(store.get_many(&ids).await, Ok(gone.into_iter().map(|(_, record)| Some(record)).collect()));
+    assert!(store.check_all(&[ids[0].clone(), id("together", "INVOICE#1")]).is_err());
 }
 
 /// The user of a tenant has the tenant's name as its key. Pages end between the orders of a tenant, before and after it.
@@ -189,6 +220,10 @@ async fn types_in_mysql() {
     let Some(url) = url("MySQL", "CUTOVER_TEST_MYSQL") else { return };
     let (orders, users) = (table("typed_orders"), table("typed_users"));
     let store = opened(&url, &types(&orders, &users)).await;
+    types_are_written_together(
+        &*opened(&url, &types(&table("together_orders"), &table("together_users"))).await,
+    )
+    .await;
     each_type_is_in_its_table(&*store).await;
     let admin = MySqlPool::connect(&url).await.expect("connected");
     sql(&admin, format!("INSERT INTO {orders} {}", WRONG.replace("KEY", "`key`"))).await;
@@ -213,6 +248,10 @@ async fn types_in_postgresql() {
     let Some(url) = url("PostgreSQL", "CUTOVER_TEST_POSTGRES") else { return };
     let (orders, users) = (table("typed_orders"), table("typed_users"));
     let store = opened(&url, &types(&orders, &users)).await;
+    types_are_written_together(
+        &*opened(&url, &types(&table("together_orders"), &table("together_users"))).await,
+    )
+    .await;
     each_type_is_in_its_table(&*store).await;
     let admin = PgPool::connect(&url).await.expect("connected");
     sql(&admin, format!("INSERT INTO {orders} {}", WRONG.replace("KEY", "key"))).await;
@@ -232,6 +271,7 @@ async fn types_in_sqlite() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let url = format!("sqlite:{}", dir.path().join("store.db").display());
     let store = opened(&url, &types("orders", "users")).await;
+    types_are_written_together(&*opened(&url, &types("together_orders", "together_users")).await).await;
     each_type_is_in_its_table(&*store).await;
     tables_are_scanned_as_one(&url, "typed").await;
     a_type_may_have_one_column_for_tenant_and_key(&url, "own").await;

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use cutover_store::{Cursor, Estimate, Page, Pressure, mapping::KeyType};
+use cutover_store::{Cursor, Estimate, Page, Pressure, PutAll, mapping::KeyType};
 
 use super::*;
 
@@ -79,6 +79,15 @@ impl<S: Store> Store for Keyed<S> {
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         let records = records.iter().map(|(id, record)| (self.to(id), record.clone()));
         self.store.put_many_if_newer(&records.collect::<Vec<_>>()).await
+    }
+
+    async fn put_all_if_newer(&self, records: &[(Id, Record)]) -> Result<PutAll, StoreError> {
+        let records = records.iter().map(|(id, record)| (self.to(id), record.clone()));
+        self.store.put_all_if_newer(&records.collect::<Vec<_>>()).await
+    }
+
+    fn check_all(&self, ids: &[Id]) -> Result<(), StoreError> {
+        self.store.check_all(ids)
     }
 
     async fn scan(

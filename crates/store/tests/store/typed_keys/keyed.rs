@@ -8,7 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use cutover_store::{
-    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    Copied, Cursor, Estimate, Id, Page, Pressure, Put, PutAll, Record, Scope, Segment, Store, StoreError,
+    Version,
 };
 use uuid::Uuid;
 
@@ -95,6 +96,15 @@ impl Store for Keyed {
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         let records = records.iter().map(|(id, record)| (self.to(id), record.clone()));
         self.store.put_many_if_newer(&records.collect::<Vec<_>>()).await
+    }
+
+    async fn put_all_if_newer(&self, records: &[(Id, Record)]) -> Result<PutAll, StoreError> {
+        let records = records.iter().map(|(id, record)| (self.to(id), record.clone()));
+        self.store.put_all_if_newer(&records.collect::<Vec<_>>()).await
+    }
+
+    fn check_all(&self, ids: &[Id]) -> Result<(), StoreError> {
+        self.store.check_all(ids)
     }
 
     async fn scan(

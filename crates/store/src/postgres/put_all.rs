@@ -1,0 +1,68 @@
+//! What a table adds to a transaction of several records.
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, SqlStr};
+
+use super::{
+    super::{
+        Id, Record, StoreError,
+        sql::{Calls, Keys, Over, Statement, Together},
+    },
+    PostgresStore,
+    ledger::{UNDONE, tombstones},
+};
+
+/// A statement that also fails if it did not write every record that was given, by how many it wrote.
+fn or_undone(sql: &str, written: &str) -> SqlStr {
+    let text = format!(
+        "{sql}, CASE WHEN {written} <> cardinality($1::text[]) THEN ('{UNDONE}' || clock_timestamp())::bigint END"
+    );
+    AssertSqlSafe(text).into_sql_str()
+}
+
+#[async_trait]
+impl Together for PostgresStore {
+    type Db = Postgres;
+
+    fn calls(&self) -> &Calls<Postgres> {
+        &self.calls
+    }
+
+    fn keys(&self) -> &Keys {
+        &self.layout.keys
+    }
+
+    fn begin(&self) -> Statement<Postgres> {
+        Statement::begins("BEGIN".to_owned())
+    }
+
+    async fn all(
+        &self,
+        records: &[(&Id, &Record)],
+        over: Over,
+    ) -> Result<Vec<Statement<Postgres>>, StoreError> {
+        self.check_ids(records.iter().map(|(id, _)| *id)).await?;
+        let Some(ledger) = &self.layout.ledger else {
+            let put = self.layout.put_many.as_str();
+            let sql = format!("WITH w AS ({put} RETURNING 1) SELECT (SELECT count(*) FROM w)");
+            let given = self.layout.rows(records)?.0;
+            return Ok(vec![Statement::prepared(&or_undone(&sql, "(SELECT count(*) FROM w)"), given)]);
+        };
+        let mut statements = Vec::new();
+        for part in records.chunk_by(|(_, one), (_, other)| one.is_tombstone() == other.is_tombstone()) {
+            let (put, entries, remove) = ledger.writes(over);
+            // For its checks, also of tombstones.
+            let rows = self.layout.rows(part)?.0;
+            if !part[0].1.is_tombstone() {
+                statements
+                    .push(Statement::prepared(&or_undone(put.as_str(), "(SELECT count(*) FROM r)"), rows));
+                continue;
+            }
+            let given = tombstones(part)?.0;
+            statements.push(Statement::prepared(entries, given.clone()));
+            statements
+                .push(Statement::prepared(&or_undone(remove.as_str(), "(SELECT count(*) FROM ours)"), given));
+        }
+        Ok(statements)
+    }
+}
