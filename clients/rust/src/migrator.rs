@@ -17,6 +17,7 @@
 //! - **Compare first.** [`Migrator::put_if`] writes if the content is what its caller expects.
 //! - **Several records.** [`Migrator::get_many`] reads records as [`Migrator::get`] does, in few store calls.
 //!   [`Migrator::list`] reads those of a range of keys so, page by page.
+//!   [`Migrator::transact`] writes several, each store all at once.
 //!   [`Migrator::query`] tells which store has a tenant's records, for queries of your own.
 //! - **Hold.** Before it begins, an operation waits for at most the policy's `hold_timeout_ms`.
 //!
@@ -29,6 +30,7 @@
 //!   `list` counts a page once, as `miss` if it had one, else as `hit` if it had one; `migrated` counts each copy.
 //! - Of writes to both stores, `both_ok`, `only_target_failed` or `only_source_failed`, by their puts. The
 //!   source goes first, so both never fail.
+//!   `transact` is one write, and each of its calls to a store as well.
 //! - `indeterminate` and `not_applied` are outcomes of writes. `unavailable` is any operation that was held
 //!   too long or fenced, and a read that was overtaken too often.
 
@@ -42,6 +44,7 @@ mod querying;
 mod reading;
 pub mod rules;
 mod shadow;
+mod transacting;
 mod typed;
 mod writing;
 
@@ -53,6 +56,7 @@ pub use crate::stamp::{AHEAD_MS, StampError, Stamper, stamp};
 pub use error::{Cause, ReadError, RefusedUntil, Unavailable, WriteError};
 pub use listing::{LIST_MAX, Listing};
 pub use put_if::PutIf;
+pub use transacting::{TRANSACT_MAX, TRANSACT_MAX_BYTES, Writes, WritesError};
 
 use crate::{
     report::{Event, Origin, Outcome, Recorder, StoreRole},

@@ -65,6 +65,7 @@ impl From<WriteError> for Failure {
             WriteError::Invalid(_) => Self::invalid(&error.to_string()),
             WriteError::Unavailable(why) => why.into(),
             WriteError::Value(_)
+            | WriteError::Writes(_)
             | WriteError::NotApplied(Cause::Store { error: StoreError::Permanent { .. }, .. }) => {
                 Self::internal(error)
             }

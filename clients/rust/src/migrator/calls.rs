@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     report::{ErrorClass, Event, Operation, Origin, Outcome, StoreRole},
-    store::{Id, Put, Record, StoreError},
+    routing::Mutation,
+    store::{Id, Put, PutAll, Record, StoreError},
     watch::{Standing, while_it_may_act},
 };
 
@@ -71,6 +72,33 @@ impl Calls {
         let (ended, result) = self.inner.call(store, Operation::Write, &self.standing, put).await;
         self.outcomes.extend(ended);
         result
+    }
+
+    /// Puts all of these records if each is newer, or none.
+    pub(super) async fn put_all(
+        &mut self,
+        store: StoreRole,
+        records: &[(Id, Record)],
+    ) -> Result<PutAll, StoreError> {
+        if Mutation::TransactWhole.is_left_out() {
+            return self.put_each(store, records).await;
+        }
+        let to = self.inner.store(store);
+        let put = to.put_all_if_newer(records);
+        let (ended, result) = self.inner.call(store, Operation::Write, &self.standing, put).await;
+        self.outcomes.extend(ended);
+        result
+    }
+
+    /// One after the other, for a test.
+    async fn put_each(&mut self, store: StoreRole, records: &[(Id, Record)]) -> Result<PutAll, StoreError> {
+        for (place, (id, record)) in records.iter().enumerate() {
+            match self.put(store, id, record, Condition::Newer).await? {
+                Put::Stale(version) => return Ok(PutAll::Refused(vec![(place, version)])),
+                Put::Applied | Put::Present => {}
+            }
+        }
+        Ok(PutAll::Applied)
     }
 
     pub(super) fn count(&mut self, event: Event) {

@@ -1,5 +1,6 @@
 //! Errors of reads and writes.
 
+use super::WritesError;
 use crate::{
     report::StoreRole,
     routing,
@@ -86,6 +87,9 @@ pub enum WriteError {
     /// The tenant or the key is invalid.
     #[error(transparent)]
     Invalid(#[from] IdError),
+    /// No transaction can have these writes. Nothing was begun; a retry fails too.
+    #[error(transparent)]
+    Writes(#[from] WritesError),
     /// The value can't be stored as a document, or the record does not fit the type of the mutation. Nothing was
     /// written; a retry fails too.
     #[error("nothing was written: {0}")]

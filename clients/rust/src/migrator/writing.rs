@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How many times the first put is tried before the write gives up because other writers are always faster.
-const PUTS_MAX: u32 = 64;
+pub(super) const PUTS_MAX: u32 = 64;
 
 /// Computes a record's new value from its current one (`None`: there is none), or fails to convert one of them.
 pub(super) type MutateFn = Box<dyn FnMut(Option<&[u8]>) -> Result<Edit, DocumentError> + Send>;
@@ -177,46 +177,56 @@ impl Writing {
 
     /// Counts the write and ends its operation.
     fn conclude(mut self, end: Result<WriteEnd, Unput>) -> Result<Written, WriteError> {
-        let overtaken = self.calls.inner.overtaken(&self.operation, &self.id.tenant);
-        let mut count = |event| self.calls.count(event);
         let end = match end {
             Ok(end) => end,
             // The application's mistake, not a store's: not counted.
             Err(Unput::Value(error)) => return Err(WriteError::Value(error)),
-            Err(Unput::Refused(cause)) => {
-                count(Event::NotApplied);
-                return Err(WriteError::NotApplied(cause));
-            }
+            Err(Unput::Refused(cause)) => return Err(refused(&mut self.calls, cause)),
         };
-        match end.pair {
-            Some(Pair::BothOk) => count(Event::BothOk),
-            Some(Pair::OnlyTargetFailed) => count(Event::OnlyTargetFailed),
-            Some(Pair::OnlySourceFailed) => count(Event::OnlySourceFailed),
-            None => {}
+        ended(&mut self.calls, &self.operation, end, self.error)?;
+        if end.outcome != WriteOutcome::Kept {
+            return Ok(Written::Applied(self.record.version));
         }
-        let outcome = if overtaken { end.outcome.overtaken() } else { end.outcome };
-        let cause = match (end.failed, self.error) {
-            (Some(store), Some(error)) if !overtaken => Cause::Store { store, error },
-            _ => Cause::Overtaken,
+        let found = match self.base {
+            Some(StoreRole::Source) => self.source,
+            Some(StoreRole::Target) => self.target,
+            None => None,
         };
-        match outcome {
-            WriteOutcome::Acknowledged => Ok(Written::Applied(self.record.version)),
-            WriteOutcome::Kept => {
-                let found = match self.base {
-                    Some(StoreRole::Source) => self.source,
-                    Some(StoreRole::Target) => self.target,
-                    None => None,
-                };
-                Ok(Written::Kept(found.and_then(|record| record.value)))
-            }
-            WriteOutcome::NotApplied => {
-                count(Event::NotApplied);
-                Err(WriteError::NotApplied(cause))
-            }
-            WriteOutcome::Indeterminate => {
-                count(Event::Indeterminate);
-                Err(WriteError::Indeterminate(cause))
-            }
+        Ok(Written::Kept(found.and_then(|record| record.value)))
+    }
+}
+
+/// Counts a write that has called no store, or whose calls have changed nothing.
+pub(super) fn refused(calls: &mut Calls, cause: Cause) -> WriteError {
+    calls.count(Event::NotApplied);
+    WriteError::NotApplied(cause)
+}
+
+/// Counts a write that has ended by the rules. `error`: of the last call that failed.
+pub(super) fn ended(
+    calls: &mut Calls,
+    operation: &Operation,
+    end: WriteEnd,
+    error: Option<StoreError>,
+) -> Result<(), WriteError> {
+    let overtaken = calls.inner.overtaken(operation, &calls.tenant);
+    match end.pair {
+        Some(Pair::BothOk) => calls.count(Event::BothOk),
+        Some(Pair::OnlyTargetFailed) => calls.count(Event::OnlyTargetFailed),
+        Some(Pair::OnlySourceFailed) => calls.count(Event::OnlySourceFailed),
+        None => {}
+    }
+    let outcome = if overtaken { end.outcome.overtaken() } else { end.outcome };
+    let cause = match (end.failed, error) {
+        (Some(store), Some(error)) if !overtaken => Cause::Store { store, error },
+        _ => Cause::Overtaken,
+    };
+    match outcome {
+        WriteOutcome::Acknowledged | WriteOutcome::Kept => Ok(()),
+        WriteOutcome::NotApplied => Err(refused(calls, cause)),
+        WriteOutcome::Indeterminate => {
+            calls.count(Event::Indeterminate);
+            Err(WriteError::Indeterminate(cause))
         }
     }
 }

@@ -98,6 +98,8 @@ rules! {
     StampedOnce,
     /// A first put whose version is there already is stamped again.
     PresentAtFirst,
+    /// A store applies the writes of one `transact` all at once, or none of them.
+    TransactWhole,
     /// A read never falls back to the source because the target failed.
     NoFallback,
     /// A record that a read finds only in the source is copied to the target before it is returned.
