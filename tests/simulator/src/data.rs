@@ -1,5 +1,7 @@
 //! The two record stores of the migration, each behind a network of its own.
 
+mod trap;
+
 use std::{
     cell::{Cell, RefCell},
     sync::Arc,
@@ -11,8 +13,8 @@ use cutover_client::{
     report::ErrorClass,
     routing::Mutation,
     store::{
-        Copied, Cursor, Estimate, Id, MemoryStore, Page, Pressure, Put, Record, ScanOrder, Scope, Segment,
-        Store, StoreError, Version,
+        Copied, Cursor, Estimate, Id, MemoryStore, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
+        Segment, Store, StoreError, Version,
     },
 };
 use futures::FutureExt as _;
@@ -20,8 +22,11 @@ use futures::FutureExt as _;
 use crate::{
     invariants, play,
     remote::{Slot, ask, ask_after},
+    whole,
     world::{self, MS, Pid, S, Time},
 };
+use trap::spring_trap;
+pub use trap::{Delay, Trap, set_trap};
 
 /// An adapter gives a call up after this, later than the SDK does.
 const CALL: Time = 6 * S;
@@ -88,36 +93,8 @@ pub fn is_failing(index: usize) -> bool {
     world::now() < weather.down_until || weather.late_ppm + weather.unanswered_ppm + weather.lag_ppm > 0
 }
 
-/// Waits for a call.
-pub struct Trap {
-    /// Of this process.
-    pub pid: Pid,
-    /// To this store.
-    pub store: usize,
-    /// That writes, or else that reads.
-    pub is_write: bool,
-    /// So many of these calls go by before.
-    pub skips: u64,
-    /// What becomes of the call.
-    pub delay: Delay,
-    /// What happens when it is made. Gets the record that it writes.
-    pub spring: Box<dyn FnOnce(Option<Id>)>,
-}
-
-/// How a call that is waited for is late.
-#[derive(Clone, Copy, Debug)]
-pub enum Delay {
-    /// Not at all.
-    None,
-    /// It is sent so much later.
-    HeldBack(Time),
-    /// It is done so much later. Its caller hears at once that nothing is known.
-    Unanswered(Time),
-}
-
 thread_local! {
     static WEATHER: RefCell<[Weather; 2]> = RefCell::default();
-    static TRAP: RefCell<Option<Trap>> = const { RefCell::new(None) };
     static RESIDUAL: Cell<Time> = const { Cell::new(0) };
 }
 
@@ -134,32 +111,6 @@ pub fn residual() -> Duration {
 /// The latest that a put lands.
 fn latest() -> Time {
     RESIDUAL.get() - S
-}
-
-/// Waits for one call, in place of an earlier trap.
-pub fn set_trap(trap: Trap) {
-    TRAP.set(Some(trap));
-}
-
-/// A call is made.
-fn spring_trap(store: usize, written: &[Id]) -> Delay {
-    let is_write = !written.is_empty();
-    let is_it = |trap: &mut Trap| {
-        let matches = Some(trap.pid) == world::running() && trap.store == store && trap.is_write == is_write;
-        let is_due = trap.skips == 0;
-        trap.skips = trap.skips.saturating_sub(u64::from(matches));
-        matches && is_due
-    };
-    let Some(Trap { pid, delay, spring, .. }) = TRAP.with_borrow_mut(|trap| trap.take_if(is_it)) else {
-        return Delay::None;
-    };
-    let first = written.first().cloned();
-    world::after(0, move || spring(first));
-    if let Delay::HeldBack(held_back) = delay {
-        let until = world::now() + held_back;
-        world::after(0, move || _ = world::look(pid, |process| process.sends_at = until));
-    }
-    delay
 }
 
 /// The way of one process to a store.
@@ -262,9 +213,10 @@ impl DataStore {
         let panic_ppm = WEATHER.with_borrow(|all| all[self.index].panic_ppm);
         assert!(!world::chance(panic_ppm), "{}", world::PANIC);
         let (there, back) = self.ways(is_write);
-        let records = self.records.clone();
+        let (records, index) = (self.records.clone(), self.index);
         let act = move |records: &MemoryStore| {
             let done = act(records);
+            written.iter().for_each(|id| whole::check(index, records, id));
             if Mutation::Tombstones.is_left_out() {
                 let dead = records.dump().into_iter().filter(|(_, record)| record.value.is_none());
                 dead.for_each(|(id, _)| records.remove(&id));
@@ -298,7 +250,7 @@ impl DataStore {
 }
 
 /// A call to a store in memory never waits.
-fn at_once<T>(call: impl Future<Output = T>) -> T {
+pub fn at_once<T>(call: impl Future<Output = T>) -> T {
     call.now_or_never().expect("a store in memory answers at once")
 }
 
@@ -359,6 +311,16 @@ impl Store for DataStore {
             false => at_once(store.put_many_if_newer(&records)),
         };
         self.call(written, put).await
+    }
+
+    async fn put_all_if_newer(&self, records: &[(Id, Record)]) -> Result<PutAll, StoreError> {
+        let records = records.to_vec();
+        let written = records.iter().map(|(id, _)| id.clone()).collect();
+        self.call(written, move |store| at_once(store.put_all_if_newer(&records))).await
+    }
+
+    fn check_all(&self, _ids: &[Id]) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn scan(

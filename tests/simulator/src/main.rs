@@ -14,6 +14,7 @@ mod remote;
 mod runner;
 mod story;
 mod system;
+mod whole;
 mod world;
 
 use std::process::ExitCode;

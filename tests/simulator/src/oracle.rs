@@ -9,7 +9,7 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 use crate::{
     linear::{self, Action, Operation, Value, Verdict},
-    world,
+    whole, world,
 };
 
 /// How a write was answered.
@@ -102,6 +102,7 @@ pub fn begin(seeded: &[String], is_linearizable: bool) {
         history.writes.push(Write { value: Some(0), found, expected, by, began: 0, ended: 1, answer });
     }
     ORACLE.set(oracle);
+    whole::begin();
 }
 
 fn tick() -> u64 {

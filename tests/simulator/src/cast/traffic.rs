@@ -7,7 +7,7 @@ use std::{
 };
 
 use cutover_client::{
-    migrator::{Edit, Migrator, PutIf, WriteError},
+    migrator::{Edit, Migrator, PutIf, WriteError, Writes},
     store::{Id, KeyRange, Version},
     watch::Current,
 };
@@ -16,7 +16,7 @@ use rand::{RngExt as _, rngs::SmallRng};
 use crate::{
     invariants::{self, Watched},
     oracle::{self, Answer},
-    world,
+    whole, world,
 };
 
 /// Which records there are.
@@ -109,6 +109,9 @@ impl Party<'_> {
         if kind < 3 {
             return self.list(random, &tenant, &key).await;
         }
+        if (45..49).contains(&kind) {
+            return self.transact(random, &tenant, &key).await;
+        }
         let watched = Watched::new(&tenant, self.by, self.current);
         if kind < 45 {
             let began = oracle::now();
@@ -133,7 +136,7 @@ impl Party<'_> {
         let new = (!(90..95).contains(&kind)).then(oracle::fresh_value);
         let number = oracle::write_begins(&record, new, self.by);
         let written = match (kind, new) {
-            (45..85, Some(new)) => migrator.put_bytes(&tenant, &key, bytes(new)).await.map(Some),
+            (49..85, Some(new)) => migrator.put_bytes(&tenant, &key, bytes(new)).await.map(Some),
             (_, None) => migrator.delete(&tenant, &key).await.map(Some),
             (_, Some(new)) => {
                 let of = record.clone();
@@ -188,6 +191,38 @@ impl Party<'_> {
         }
     }
 
+    /// Writes a record and others that are written often, all at once. One of the others may be deleted.
+    async fn transact(&self, random: &mut SmallRng, tenant: &str, key: &str) {
+        let left_behind = (self.left_behind)();
+        let watched = Watched::new(tenant, self.by, self.current);
+        let mut keys = vec![key];
+        keys.extend([OFTEN, "k1", "k2"].into_iter().filter(|other| *other != key));
+        keys.truncate(random.random_range(2..=4));
+        let (mut writes, mut begun, mut records) = (Writes::new(), Vec::new(), BTreeMap::new());
+        for (place, key) in keys.into_iter().enumerate() {
+            let is_delete = place == 1 && random.random_range(0..4) == 0;
+            let new = (!is_delete).then(oracle::fresh_value);
+            writes = match new {
+                Some(new) => writes.put_bytes(key, bytes(new)),
+                None => writes.delete(key),
+            };
+            let Ok(id) = Id::new(tenant, key) else { return };
+            records.insert(id.clone(), new);
+            let record = name(tenant, key);
+            let number = oracle::write_begins(&record, new, self.by);
+            begun.push((id, record, number));
+        }
+        whole::begins(records, self.by);
+        let written = self.migrator.transact(tenant, writes).await;
+        let vouched = (self.vouches)();
+        if let (Ok(version), true) = (&written, vouched) {
+            watched.counts(false, left_behind || (self.left_behind)());
+            begun.iter().for_each(|(id, ..)| invariants::acknowledged(id, *version));
+        }
+        let (answer, why) = answered(&written, vouched);
+        begun.iter().for_each(|(_, record, number)| oracle::write_ended(record, *number, answer, &why));
+    }
+
     /// Reads a record, and replaces it if it is still what was read.
     async fn put_if(&self, tenant: &str, key: &str) {
         let (migrator, record) = (self.migrator, name(tenant, key));
@@ -226,13 +261,18 @@ impl Party<'_> {
 
 /// How a write's answer is told to the oracle.
 fn ended(record: &str, number: usize, written: Result<Option<Version>, WriteError>, vouched: bool) {
-    let (answer, why) = match &written {
+    let (answer, why) = answered(&written, vouched);
+    oracle::write_ended(record, number, answer, &why);
+}
+
+/// What an answer says, and why.
+fn answered<T>(written: &Result<T, WriteError>, vouched: bool) -> (Answer, String) {
+    match written {
         Ok(_) if !vouched => (Answer::Indeterminate, "the answer that it went by has expired".to_owned()),
         Ok(_) => (Answer::Acknowledged, String::new()),
         Err(WriteError::Indeterminate(why)) => (Answer::Indeterminate, why.to_string()),
         Err(error) => (Answer::NotApplied, error.to_string()),
-    };
-    oracle::write_ended(record, number, answer, &why);
+    }
 }
 
 /// Waits between two operations.
