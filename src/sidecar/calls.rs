@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cutover_client::{
     clock::Instant,
-    migrator::{PutIf, WriteError},
+    migrator::{PutIf, WriteError, Writes},
     report::Operation,
     store::Version,
 };
@@ -103,6 +103,26 @@ impl SidecarService for Calls {
         let v1::DeleteRequest { migration, tenant, key } = request.into_inner();
         let version = self.write(migration, tenant, key, None).await?;
         Ok(Response::new(v1::DeleteResponse { version: version.0 }))
+    }
+
+    async fn transact(&self, request: Request<v1::TransactRequest>) -> Answer<v1::TransactResponse> {
+        let v1::TransactRequest { migration, tenant, writes } = request.into_inner();
+        let permit = self.operations.admit()?;
+        let migrator = self.instance.started()?.migrator(&migration)?;
+        let mut all = Writes::new();
+        for v1::RecordWrite { key, json, raw, delete } in writes {
+            all = match (json, raw, delete) {
+                (Some(json), None, false) => all.put_bytes(&key, value::from_json(&json)?),
+                (None, Some(raw), false) => all.put_bytes(&key, raw),
+                (None, None, true) => all.delete(&key),
+                _ => {
+                    let message = format!("key {key:?}: give the record as json or as raw, or delete");
+                    return Err(failure::invalid(message));
+                }
+            };
+        }
+        let version = finished(permit, async move { migrator.transact(&tenant, all).await }).await?;
+        Ok(Response::new(v1::TransactResponse { version: version.0 }))
     }
 
     async fn begin(&self, request: Request<v1::BeginRequest>) -> Answer<v1::BeginResponse> {

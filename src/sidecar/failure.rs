@@ -101,7 +101,7 @@ pub(super) fn write(error: &WriteError) -> Status {
         WriteError::NotApplied(Cause::Contended(_)) => of(Code::Aborted, NOT_APPLIED, message),
         WriteError::NotApplied(_) => not_begun(&message),
         WriteError::Unavailable(error) => unavailable(error),
-        WriteError::Invalid(_) | WriteError::Value(_) => invalid(message),
+        WriteError::Invalid(_) | WriteError::Value(_) | WriteError::Writes(_) => invalid(message),
         // Also what a later version of the SDK adds.
         _ => unknown(&message),
     }

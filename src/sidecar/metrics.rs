@@ -21,7 +21,11 @@ use tonic::{Code, Status, body::Body, codegen::Service, server::NamedService};
 use super::{instance::Instance, operations::Operations};
 
 /// Calls of a sidecar. Others are `other`, so that nobody can make up labels.
-const METHODS: [&str; 9] = ["Decide", "Get", "Put", "PutIf", "Delete", "Begin", "Stamp", "End", "GetSidecar"];
+const METHODS: [&str; 10] =
+    ["Decide", "Get", "Put", "PutIf", "Delete", "Transact", "Begin", "Stamp", "End", "GetSidecar"];
+
+/// Those that write records.
+const WRITES: [&str; 4] = ["Put", "PutIf", "Delete", "Transact"];
 
 type Labels = [(&'static str, &'static str); 2];
 
@@ -53,9 +57,9 @@ impl Counts {
         let ended = |outcome| self.ended.get(&[("outcome", name_of(outcome))]).map_or(0, |count| count.get());
         tracing::info!(
             gets = of("Get", true),
-            writes = of("Put", true) + of("PutIf", true) + of("Delete", true),
+            writes = WRITES.iter().map(|method| of(method, true)).sum::<u64>(),
             failed_gets = of("Get", false),
-            failed_writes = of("Put", false) + of("PutIf", false) + of("Delete", false),
+            failed_writes = WRITES.iter().map(|method| of(method, false)).sum::<u64>(),
             done = ended(OperationOutcome::Done),
             not_applied = ended(OperationOutcome::NotApplied),
             indeterminate = ended(OperationOutcome::Indeterminate),

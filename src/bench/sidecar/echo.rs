@@ -63,6 +63,10 @@ impl SidecarService for Echo {
         absent()
     }
 
+    async fn transact(&self, _: Request<v1::TransactRequest>) -> Answer<v1::TransactResponse> {
+        absent()
+    }
+
     async fn begin(&self, _: Request<v1::BeginRequest>) -> Answer<v1::BeginResponse> {
         absent()
     }

@@ -117,6 +117,27 @@ async fn a_record_is_written_if_it_is_as_expected() {
 }
 
 #[tokio::test]
+async fn several_records_are_written_at_once() {
+    let place = Place::new(1_000).await;
+    let sidecar = place.sidecar(&[]).await;
+    place.ask(1_000_000, 1_000_000).await;
+    place.until_mirrored().await;
+    sidecar.ok("Put", &json!({ "tenant": "acme", "key": "cart-1", "json": "{}" })).await;
+    let writes = json!([
+        { "key": "order-1", "json": r#"{"items":3}"# },
+        { "key": "order-2", "raw": "eyJpdGVtcyI6eyJOIjoiNCJ9fQ==" },
+        { "key": "cart-1", "delete": true },
+    ]);
+    let written = sidecar.ok("Transact", &json!({ "tenant": "acme", "writes": writes })).await;
+    assert_ne!(written["version"], json!("0"), "{written}");
+    assert_eq!(sidecar.ok("Get", &at("order-1")).await["json"], r#"{"items":3}"#);
+    assert_eq!(sidecar.ok("Get", &at("order-2")).await["json"], r#"{"items":4}"#);
+    assert_eq!(sidecar.ok("Get", &at("cart-1")).await["found"], false);
+    sidecar.stop().await;
+    place.controller.stop().await;
+}
+
+#[tokio::test]
 async fn mistakes_are_named_and_change_nothing() {
     let place = Place::new(1_000).await;
     let sidecar = place.sidecar(&[]).await;
@@ -136,6 +157,19 @@ async fn mistakes_are_named_and_change_nothing() {
             "both as json",
         ),
         ("PutIf", at("a"), 400, "both as json"),
+        ("Transact", json!({ "tenant": "acme" }), 400, "at least one write"),
+        (
+            "Transact",
+            json!({ "tenant": "acme", "writes": [{ "key": "a", "json": "{}" }, { "key": "b" }] }),
+            400,
+            "key \"b\": give the record",
+        ),
+        (
+            "Transact",
+            json!({ "tenant": "acme", "writes": [{ "key": "a", "json": "{}" }, { "key": "a", "delete": true }] }),
+            400,
+            "got key \"a\" twice",
+        ),
         ("Put", json!({ "tenant": "", "key": "a", "json": "{}" }), 400, "tenant"),
         ("Put", json!({ "migration": "carts", "tenant": "acme", "key": "a", "json": "{}" }), 404, "no spec"),
         ("Decide", json!({ "migration": "carts", "tenant": "acme" }), 404, "no migration"),
@@ -160,7 +194,7 @@ async fn mistakes_are_named_and_change_nothing() {
     let methods = list["methods"].as_array().unwrap().iter().map(|method| method["name"].as_str().unwrap());
     let methods: Vec<_> = methods.collect();
     assert_eq!(status, 200);
-    let all = ["Begin", "Decide", "Delete", "End", "Get", "GetSidecar", "Put", "PutIf", "Stamp"];
+    let all = ["Begin", "Decide", "Delete", "End", "Get", "GetSidecar", "Put", "PutIf", "Stamp", "Transact"];
     assert_eq!(methods, all);
     sidecar.stop().await;
     place.controller.stop().await;
