@@ -94,7 +94,7 @@ async fn until_ready(controller: &Process) -> anyhow::Result<()> {
 
 /// What the controller of a bench stores its state in.
 #[derive(Clone, Debug, clap::Args)]
-pub struct StoreFlag {
+pub(super) struct StoreFlag {
     /// The controller's store, an empty one such as `postgres://..?schema=NAME` [default: a file in a temporary
     /// directory]
     #[arg(long = "store", value_name = "URL", env = STORE_VARIABLE, hide_env_values = true)]
