@@ -12,6 +12,7 @@ mod signal;
 mod standby;
 mod tasks;
 mod tls;
+mod turns;
 mod web;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -33,6 +34,7 @@ pub use error::Error;
 pub use files::raise_limit as raise_file_limit;
 use gate::{DEPOSED, Gate, PUT_BACK, STOPS};
 pub use listeners::Listeners;
+use listeners::{Http, Ports};
 pub use offline::{inspect, restore, shown_store};
 pub use signal::stop_signal;
 use standby::Leading;
@@ -87,58 +89,37 @@ pub async fn run(
     let config = Config { require_tokens: config.require_tokens || has_tokens, ..config };
     let (grpc, http) = (grpc.to_string(), http.to_string());
     let (tls, place) = (config.tls.is_some(), store::shown_store(&config.store).into_owned());
-    let (mut shutdown, lease, mut config) = (std::pin::pin!(shutdown), store.lease(), config);
-    let mut pause = Duration::ZERO;
-    loop {
-        if let Some(lease) = &lease {
-            let waiting = listeners.again(&config)?;
-            let (pause, tls) = (std::mem::take(&mut pause), certificates.as_ref());
-            if !standby::lead(&config, lease, pause, waiting, tls, shutdown.as_mut()).await? {
-                return Ok(());
-            }
-        }
+    let open = |config: &Config| {
+        let sockets = listeners.again(config)?;
+        let tls = certificates.as_ref().map(|certificates| certificates.grpc.clone());
+        let http = Http { listener: sockets.http, certificates: certificates.clone() };
+        Ok(Ports { connections: listen::incoming(sockets.grpc, tls), http: Some(http) })
+    };
+    let leads = || {
         tracing::info!(grpc, http, tls, store = place, "serving");
         std::mem::take(&mut exposure).iter().for_each(|warning| tracing::warn!("{warning}"));
-        // Whoever connects while it starts anew waits in the socket's queue.
-        let sockets = listeners.again(&config)?;
-        let connections = listen::incoming(
-            sockets.grpc,
-            certificates.as_ref().map(|certificates| certificates.grpc.clone()),
-        );
-        let port = Http { listener: sockets.http, certificates: certificates.clone() };
-        let mut leading = Leading::keep(lease.clone());
-        let (config_now, store_now) = (config.clone(), store.clone());
-        let ran =
-            run_with(config_now, store_now, connections, Some(port), shutdown.as_mut(), &mut leading).await;
-        // It may not renew what is given back.
-        leading.stop().await;
-        if let Some(lease) = &lease {
-            lease.vacate().await;
-        }
-        match ran {
-            // What memory holds may be of a history that is no more: all of it is read again.
-            Err(Error::PutBack(why)) => tracing::warn!("{why}; starting anew"),
-            Err(error) if lease.is_some() && error.is_passing() => {
-                // One that can't read the store lets another one try.
-                if !matches!(error, Error::Deposed(_)) {
-                    pause = store::SILENT;
-                }
-                tracing::warn!("{error}; on standby");
-            }
-            ended => return ended,
-        }
-        // Another one may have made tokens meanwhile.
-        config.require_tokens |= store.tokens().await.is_ok_and(|tokens| !tokens.is_empty());
-    }
+    };
+    turns::run(config, store, open, leads, shutdown).await
 }
 
-/// The HTTP port.
-struct Http {
-    listener: TcpListener,
-    certificates: Option<Arc<Certificates>>,
+/// [`run`] on an open store that several controllers share, with connections from anywhere, and without HTTP and TLS.
+/// `connections` is called each time that the controller begins to wait or to lead.
+pub async fn run_in_turns<S, C, E>(
+    config: Config,
+    store: Arc<dyn Store>,
+    connections: impl Fn() -> S + Send,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), Error>
+where
+    S: Stream<Item = Result<C, E>> + Send,
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<tonic::codegen::StdError>,
+{
+    let open = |_: &Config| Ok(Ports { connections: connections(), http: None });
+    turns::run(config, store, open, || {}, shutdown).await
 }
 
-/// [`run`] with an open store, with connections from anywhere, and without HTTP and TLS.
+/// [`run`] with an open store, as long as it leads there, with connections from anywhere, and without HTTP and TLS.
 pub async fn run_on<C, E>(
     config: Config,
     store: Arc<dyn Store>,
@@ -150,15 +131,14 @@ where
     E: Into<tonic::codegen::StdError>,
 {
     let mut leading = Leading::keep(store.lease());
-    run_with(config, store, connections, None, shutdown, &mut leading).await
+    run_with(config, store, Ports { connections, http: None }, shutdown, &mut leading).await
 }
 
 /// `leading` is renewed while the store is read, and until everything has ended.
 async fn run_with<C, E>(
     config: Config,
     store: Arc<dyn Store>,
-    connections: impl Stream<Item = Result<C, E>>,
-    http: Option<Http>,
+    ports: Ports<impl Stream<Item = Result<C, E>>>,
     shutdown: impl Future<Output = ()> + Send,
     leading: &mut Leading,
 ) -> Result<(), Error>
@@ -244,6 +224,7 @@ where
         async move { operate.take_steps().await }
     });
 
+    let Ports { connections, http } = ports;
     let (http, certificates) = http.map_or((None, None), |http| (Some(http.listener), http.certificates));
     if let Some(certificates) = &certificates {
         tasks.spawn("certificate", certificates.clone().keep());

@@ -1,11 +1,11 @@
-//! The sockets of a controller.
+//! The sockets of a controller, and what comes in there.
 
-use std::os::fd::AsFd;
+use std::{os::fd::AsFd, sync::Arc};
 
 use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::server::Connected;
 
-use super::Error;
+use super::{Error, tls::Certificates};
 use crate::{config::Config, listen};
 
 /// Bound sockets, so that a caller can choose port 0 and learn the actual port.
@@ -38,6 +38,20 @@ impl Listeners {
             http: again(&self.http, config.http, "http")?,
         })
     }
+}
+
+/// Where a controller is reached.
+pub(super) struct Ports<S> {
+    /// Of gRPC.
+    pub(super) connections: S,
+    /// `None`: there is no HTTP.
+    pub(super) http: Option<Http>,
+}
+
+/// The HTTP port.
+pub(super) struct Http {
+    pub(super) listener: TcpListener,
+    pub(super) certificates: Option<Arc<Certificates>>,
 }
 
 impl Connected for listen::Connection<TcpStream> {

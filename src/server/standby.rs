@@ -10,14 +10,20 @@ use axum::{
     response::Response,
 };
 use cutover_core::servers::PUSHBACK_HEADER;
+use futures::Stream;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     sync::oneshot,
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tonic::{Status, metadata::MetadataValue, transport::Server};
+use tonic::{
+    Status,
+    metadata::MetadataValue,
+    transport::{Server, server::Connected},
+};
 
-use super::{Error, Listeners, files, gate::Refused, identity, tls::Certificates};
+use super::{Error, files, gate::Refused, identity, listeners::Ports};
 use crate::{
     api,
     config::Config,
@@ -69,14 +75,19 @@ pub(super) fn name(config: &Config) -> String {
 }
 
 /// Waits until this controller leads, first for `pause`. False: it is to stop instead.
-pub(super) async fn lead(
+pub(super) async fn lead<C, E>(
     config: &Config,
     lease: &Arc<Lease>,
     pause: Duration,
-    listeners: Listeners,
-    certificates: Option<&Arc<Certificates>>,
+    ports: Ports<impl Stream<Item = Result<C, E>>>,
     shutdown: impl Future<Output = ()> + Send,
-) -> Result<bool, Error> {
+) -> Result<bool, Error>
+where
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<tonic::codegen::StdError>,
+{
+    let Ports { connections, http } = ports;
+    let (http, certificates) = http.map_or((None, None), |http| (Some(http.listener), http.certificates));
     let why = Arc::new(ArcSwap::from_pointee("this controller is starting: try again".to_owned()));
     let shown = why.clone();
     let me = name(config);
@@ -104,22 +115,26 @@ pub(super) async fn lead(
         })
     });
     let probes = refusing(probes, &why, |path| PROBES.contains(&path), api::failed);
-    let probes = match certificates {
+    let probes = match &certificates {
         None => probes,
         Some(certificates) => certificates.before(probes, api::failed),
     };
     let limits = http::limits(files::raise_limit(), config.http_connections_per_address);
     let (end_grpc, grpc_ends) = oneshot::channel::<()>();
     let (end_http, http_ends) = oneshot::channel::<()>();
-    let connections =
-        listen::incoming(listeners.grpc, certificates.map(|certificates| certificates.grpc.clone()));
     let grpc =
         Server::builder().add_routes(services.into()).serve_with_incoming_shutdown(connections, async {
             _ = grpc_ends.await;
         });
     let tls = certificates.map(|certificates| certificates.http.clone());
     let routes = Routes { open: probes.clone(), full: probes };
-    let http = listen::serve(listeners.http, tls, routes, limits, async { _ = http_ends.await });
+    let http = async {
+        let ends = async { _ = http_ends.await };
+        match http {
+            Some(listener) => listen::serve(listener, tls, routes, limits, ends).await,
+            None => ends.await,
+        }
+    };
     let both = async { tokio::join!(grpc, http).0 };
     tokio::pin!(both);
     let leads = tokio::select! {
