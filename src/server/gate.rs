@@ -9,6 +9,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
+use cutover_core::routing::Mutation;
 use tokio::sync::watch;
 use tonic::Status;
 
@@ -47,7 +48,8 @@ async fn pass(State((gate, refused)): State<(Gate, Refused)>, request: Request, 
     let mut shut = gate.shut.subscribe();
     let is_shut = *shut.borrow();
     // After the request was sent: what the answer grants counts from there, so from before another one could lead.
-    let is_deposed = gate.lease.as_ref().is_some_and(|lease| !lease.is_held()).then_some(DEPOSED);
+    let is_deposed = gate.lease.as_ref().is_some_and(|lease| !lease.is_held());
+    let is_deposed = (is_deposed && !Mutation::LeaseAtCall.is_left_out()).then_some(DEPOSED);
     if let Some(why) = is_shut.or(is_deposed) {
         return refused(Status::unavailable(format!("{why} Nothing was done: repeat the call")));
     }

@@ -21,6 +21,7 @@ use std::{
 };
 
 use cutover_clock::Instant;
+use cutover_core::routing::Mutation;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use live::{Acknowledging, Asking};
@@ -87,7 +88,11 @@ impl Instances {
         // Everybody who sends something waits for the result, or sends it once.
         let (keep, kept) = mpsc::unbounded_channel();
         let steady = registry.steady();
-        let live = Mutex::new(Live::new(known, Instant::now(), steady.now_ms()));
+        let mut live = Live::new(known, Instant::now(), steady.now_ms());
+        if Mutation::HeardAnew.is_left_out() {
+            live.acknowledged_by_all(registry.state().revision);
+        }
+        let live = Mutex::new(live);
         (Self { store, live, keep, acknowledged: watch::Sender::new(()), steady }, kept)
     }
 

@@ -125,6 +125,13 @@ impl Live {
         }
     }
 
+    /// Takes for granted that every member has acknowledged a revision.
+    pub(super) fn acknowledged_by_all(&mut self, revision: u64) {
+        for heard in self.members.values_mut() {
+            (heard.received, heard.applied) = (revision, revision);
+        }
+    }
+
     /// The store was restored: processes that it does not know have slots.
     pub(super) fn restored(&mut self, now: Instant) {
         self.slots.rest_all(now);

@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use cutover_core::routing::Mutation;
 use cutover_proto::v1::{self, telemetry_service_client::TelemetryServiceClient};
 use tokio::{
     sync::watch,
@@ -135,7 +136,10 @@ impl Reporter {
 
     /// Whether the controller does not know yet what may be acknowledged.
     fn has_news(&self) -> bool {
-        let session = self.link.session_number();
+        let session = match Mutation::AcknowledgedAnew.is_left_out() {
+            true => self.unanswered.acknowledged.0,
+            false => self.link.session_number(),
+        };
         self.unanswered.acknowledged != (session, self.link.acknowledgement(&self.current))
     }
 

@@ -132,6 +132,20 @@ rules! {
     RepairBelowTarget,
     /// No pass that counts runs beside it.
     RepairAlone,
+    /// A store that controllers share takes a write only in the epoch of whoever leads.
+    FencedWrites,
+    /// A takeover waits for transactions of the last leader that are under way.
+    TakeoverWaits,
+    /// Somebody takes over only when the leader was silent for long enough.
+    TakeoverAfterSilence,
+    /// A lease counts from when a beat was sent, not from its answer.
+    LeaseFromRequest,
+    /// A leader checks its lease after the head of a call has arrived.
+    LeaseAtCall,
+    /// A new leader takes nothing for acknowledged before it has heard it.
+    HeardAnew,
+    /// What an instance has acknowledged in one session it acknowledges again in the next.
+    AcknowledgedAnew,
 }
 
 impl Mutation {
