@@ -8,7 +8,5 @@ pub mod service;
 pub mod traffic;
 pub mod worker;
 
-/// Where everybody finds the controller.
-pub const CONTROLLER: &str = "http://controller:7070";
 /// The migration's key.
 pub const KEY: &str = "orders";

@@ -1,4 +1,9 @@
-//! The controller's store: in memory, outside of its process, so that it outlives it; and a way off.
+//! The controller's store: in memory, outside of its process, so that it outlives it; and a way off. Several controllers
+//! may share it.
+
+pub mod leases;
+pub mod seat;
+mod session;
 
 use std::{
     cell::Cell,
@@ -10,17 +15,20 @@ use async_trait::async_trait;
 use cutover::{
     domain::{Counts, Event, Key, Migration},
     store::{
-        ChainPage, Commit, Compacted, Counted, Dropped, Error, Expired, HistoryQuery, Store, StoredState,
-        TokenChange, TokenEvent, TokenRecord, TokenStore, Upkeep, WindowQuery, WindowStore,
+        ChainPage, Commit, Compacted, Counted, Dropped, Error, Expired, HistoryQuery, Lease, Store,
+        StoredState, TokenChange, TokenEvent, TokenRecord, TokenStore, Upkeep, WindowQuery, WindowStore,
         memory::{Call, Fault, MemoryStore},
     },
 };
 use futures::FutureExt as _;
 
+use seat::Order;
+use session::Session;
+
 use crate::{
     cast::KEY,
     remote::ask,
-    world::{self, MS, Time},
+    world::{self, MS, Pid, Time},
 };
 
 /// How it fares.
@@ -42,6 +50,23 @@ thread_local! {
     };
 }
 
+thread_local! {
+    static NO_BEATS: Cell<Option<(Pid, Time)>> = const { Cell::new(None) };
+}
+
+/// The store refuses the beats of a controller until then, and nothing else: they have a connection of their own.
+pub fn refuse_beats(controller: Pid, until: Time) {
+    NO_BEATS.set(Some((controller, until)));
+}
+
+fn refuses_beats_of(controller: Pid) -> bool {
+    NO_BEATS.get().is_some_and(|(refused, until)| refused == controller && world::now() < until)
+}
+
+fn weather() -> Weather {
+    WEATHER.get()
+}
+
 /// Changes how it fares.
 pub fn set_weather(weather: Weather) {
     WEATHER.set(weather);
@@ -57,6 +82,14 @@ pub struct ControlStore {
     kept: Arc<Mutex<MemoryStore>>,
     /// Looks at every commit.
     witness: Arc<Witness>,
+    /// Of the controller that uses this way. `None`: it has the store alone.
+    session: Option<Session>,
+}
+
+/// What a call does.
+enum Does {
+    Read,
+    Write(Order),
 }
 
 impl fmt::Debug for ControlStore {
@@ -70,7 +103,12 @@ impl ControlStore {
     pub fn new(witness: impl Fn(Option<&Migration>, &Migration) + Send + Sync + 'static) -> Self {
         let store = MemoryStore::new("simulated");
         fail_by_weather(&store);
-        Self { kept: Arc::new(Mutex::new(store)), witness: Arc::new(witness) }
+        Self { kept: Arc::new(Mutex::new(store)), witness: Arc::new(witness), session: None }
+    }
+
+    /// The way of a controller that starts, and shares the store with others.
+    pub fn shared_by(&self, controller: Pid, store: Pid) -> Self {
+        Self { session: Some(Session::new(controller, store)), ..self.clone() }
     }
 
     /// A backup of it as it is now, restored under a history of its own.
@@ -102,21 +140,31 @@ impl ControlStore {
     }
 
     /// Makes a call at the store, which is there after a while, and hears of it after another.
-    async fn far<T, F>(&self, call: impl FnOnce(MemoryStore) -> F + Send + 'static) -> Result<T, Error>
+    async fn far<T, F>(
+        &self,
+        does: Does,
+        call: impl FnOnce(MemoryStore) -> F + Send + 'static,
+    ) -> Result<T, Error>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>>,
     {
         let weather = WEATHER.get();
         assert!(!world::chance(weather.panic_ppm), "{}", world::PANIC);
-        let way = || world::between(MS / 10, MS + weather.slow);
-        let (there, back) = (way(), way());
-        let this = self.clone();
+        let kept = self.kept.clone();
         let act = move || {
-            let store = this.kept().clone();
+            let store = kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
             call(store).now_or_never().expect("a store in memory answers at once")
         };
-        ask(there, back, act).await
+        match (&self.session, does) {
+            (Some(session), Does::Read) => session.read(act).await,
+            (Some(session), Does::Write(order)) => session.write(order, act).await,
+            (None, _) => {
+                let way = || world::between(MS / 10, MS + weather.slow);
+                let (there, back) = (way(), way());
+                ask(there, back, act).await
+            }
+        }
     }
 }
 
@@ -136,11 +184,11 @@ fn fail_by_weather(store: &MemoryStore) {
 #[async_trait]
 impl Store for ControlStore {
     async fn snapshot(&self) -> Result<StoredState, Error> {
-        self.far(|store| async move { store.snapshot().await }).await
+        self.far(Does::Read, |store| async move { store.snapshot().await }).await
     }
 
     async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error> {
-        self.far(move |store| async move { store.changes(since, limit).await }).await
+        self.far(Does::Read, move |store| async move { store.changes(since, limit).await }).await
     }
 
     async fn commit(&self, commit: &Commit) -> Result<(), Error> {
@@ -160,55 +208,60 @@ impl Store for ControlStore {
             }
             done
         };
-        self.far(call).await
+        self.far(Does::Write(Order::Commits), call).await
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, Error> {
         let query = query.clone();
-        self.far(move |store| async move { store.history(&query).await }).await
+        self.far(Does::Read, move |store| async move { store.history(&query).await }).await
     }
 
     async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error> {
         let upkeep = upkeep.clone();
-        self.far(move |store| async move { store.keep(&upkeep).await }).await
+        self.far(Does::Write(Order::Records), move |store| async move { store.keep(&upkeep).await }).await
     }
 
     async fn compact(&self, expired: &Expired) -> Result<Compacted, Error> {
         let expired = expired.clone();
-        self.far(move |store| async move { store.compact(&expired).await }).await
+        self.far(Does::Write(Order::Commits), move |store| async move { store.compact(&expired).await }).await
     }
 
     async fn chain(&self, after: u64, limit: u32) -> Result<ChainPage, Error> {
-        self.far(move |store| async move { store.chain(after, limit).await }).await
+        self.far(Does::Read, move |store| async move { store.chain(after, limit).await }).await
     }
 
     async fn dropped(&self) -> Result<Dropped, Error> {
-        self.far(|store| async move { store.dropped().await }).await
+        self.far(Does::Read, |store| async move { store.dropped().await }).await
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        self.far(|store| async move { store.ping().await }).await
+        self.far(Does::Read, |store| async move { store.ping().await }).await
+    }
+
+    fn lease(&self) -> Option<Arc<Lease>> {
+        self.session.as_ref().map(Session::lease)
     }
 }
 
 #[async_trait]
 impl TokenStore for ControlStore {
     async fn tokens(&self) -> Result<Vec<TokenRecord>, Error> {
-        self.far(|store| async move { store.tokens().await }).await
+        self.far(Does::Read, |store| async move { store.tokens().await }).await
     }
 
     async fn change_token(&self, change: &TokenChange) -> Result<(), Error> {
         let change = change.clone();
-        self.far(move |store| async move { store.change_token(&change).await }).await
+        self.far(Does::Write(Order::Records), move |store| async move { store.change_token(&change).await })
+            .await
     }
 
     async fn note_used(&self, used: &[(String, u64)]) -> Result<(), Error> {
         let used = used.to_vec();
-        self.far(move |store| async move { store.note_used(&used).await }).await
+        self.far(Does::Write(Order::Records), move |store| async move { store.note_used(&used).await }).await
     }
 
     async fn token_events(&self, before: u64, limit: u32) -> Result<Vec<(u64, TokenEvent)>, Error> {
-        self.far(move |store| async move { store.token_events(before, limit).await }).await
+        self.far(Does::Read, move |store| async move { store.token_events(before, limit).await }).await
     }
 }
 
@@ -216,11 +269,11 @@ impl TokenStore for ControlStore {
 impl WindowStore for ControlStore {
     async fn count(&self, counted: &Counted) -> Result<(), Error> {
         let counted = counted.clone();
-        self.far(move |store| async move { store.count(&counted).await }).await
+        self.far(Does::Write(Order::Windows), move |store| async move { store.count(&counted).await }).await
     }
 
     async fn windows(&self, query: &WindowQuery) -> Result<Vec<(u64, Counts)>, Error> {
         let query = query.clone();
-        self.far(move |store| async move { store.windows(&query).await }).await
+        self.far(Does::Read, move |store| async move { store.windows(&query).await }).await
     }
 }

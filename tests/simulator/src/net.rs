@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
 use ways::{RETRANSMIT, delay, is_blocked};
-pub use ways::{Weather, block, set_weather, slow_down, speed_up, unblock};
+pub use ways::{Weather, block, carry, set_weather, slow_down, speed_up, unblock};
 
 use crate::{
     remote::Slot,
@@ -88,7 +88,8 @@ pub fn listen(name: &str, pid: Pid) -> Listener {
     Listener(door)
 }
 
-/// Connections as a process accepts them.
+/// Connections as a process accepts them. Clones share them.
+#[derive(Clone)]
 pub struct Listener(Arc<Mutex<Door>>);
 
 impl Stream for Listener {

@@ -194,6 +194,13 @@ pub fn fault(kind: &'static str, what: String) {
     fault_of(kind, String::new(), what);
 }
 
+/// The same, if nothing of this kind is known yet.
+pub fn fault_once(kind: &'static str, what: String) {
+    if !ORACLE.with_borrow(|oracle| oracle.faults.iter().any(|fault| fault.kind == kind)) {
+        fault(kind, what);
+    }
+}
+
 /// Something about a record, or a tenant, is not as it must be.
 pub fn fault_of(kind: &'static str, record: String, what: String) {
     world::tell(|| format!("FAULT {kind}: {record} {what}"));

@@ -107,6 +107,8 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// Mean time between two faults.
     pub every: Time,
+    /// Controllers: one, or several that share a store.
+    pub controllers: usize,
     /// When faults stop.
     pub calm_from: Time,
     /// When traffic stops.
@@ -163,6 +165,8 @@ pub struct Plan {
     pub drain: Time,
     /// Reading and writing a snapshot file takes up to so long.
     pub disk_most: Time,
+    /// Services report so often. 0: as often as the controller asks for.
+    pub reports_every: Time,
     /// Wall clocks differ by up to so much.
     pub skew_most: Time,
     /// Two services have the same id, by mistake.
@@ -182,7 +186,21 @@ impl Plan {
     pub fn draw(seed: u64, swarm: bool, theme: Option<Theme>) -> Self {
         let mut random = SmallRng::seed_from_u64(seed ^ 0x7e3e);
         let drawn = if swarm { Theme::draw(&mut random) } else { Theme::General };
-        theme.unwrap_or(drawn).apply(Self::general(seed, swarm), &mut random)
+        // Drawn by itself, so that other seeds stay as they were before there were replicas.
+        let mut of_replicas = SmallRng::seed_from_u64(seed ^ 0x0005_ea75);
+        let is_about = swarm && of_replicas.random_ratio(1, 10);
+        let theme = theme.unwrap_or(if is_about { Theme::Replicas } else { drawn });
+        let plan = theme.apply(Self::general(seed, swarm), &mut random);
+        match theme == Theme::General && of_replicas.random_ratio(1, 4) {
+            true => plan.replicated(),
+            false => plan,
+        }
+    }
+
+    /// The same with controllers that share a store. That one is not restored.
+    fn replicated(mut self) -> Self {
+        self.faults.retain(|fault| *fault != Fault::Restore);
+        Self { controllers: 3, by_hand: false, ..self }
     }
 
     fn general(seed: u64, swarm: bool) -> Self {
@@ -216,6 +234,7 @@ impl Plan {
         Self {
             theme: Theme::General,
             faults,
+            controllers: 1,
             every: [1, 3, 8, 20][random.random_range(0..4)] * slowness * S,
             calm_from,
             quiet_from: calm_from + 5 * S,
@@ -261,6 +280,7 @@ impl Plan {
             aim_ppm: [0, 200_000, 600_000][random.random_range(0..3)],
             residual,
             drain: residual + [0, 8 * S][random.random_range(0..2)],
+            reports_every: 0,
             disk_most: [0, 0, 100, 1_000][random.random_range(0..4)] * MS,
             skew_most: [0, 0, 100, 10_000, 3_600_000][random.random_range(0..5)] * MS,
             twins: one_in(random, 8),

@@ -6,6 +6,7 @@ pub mod foreign;
 pub mod hazard;
 mod people;
 mod reader;
+pub mod replicas;
 mod restore;
 mod stand_in;
 mod workers;
@@ -27,11 +28,11 @@ pub use people::{
     confirmation, is_gone, is_worker, legacy_has_ended, may_be_left_behind, note_status, target_fails,
     want_pass, want_repair,
 };
+pub use replicas::{address, are_several};
 pub use restore::is_unnoticed;
 
 use crate::{
     cast::{
-        self,
         caller::Caller,
         legacy::Legacy,
         operator::{EMPTY_TENANT, Operator},
@@ -67,7 +68,10 @@ struct Stage {
     plan: Plan,
     control: ControlStore,
     stores: [DataStore; 2],
-    controller: Pid,
+    /// One, or several that share the store.
+    controllers: Vec<Pid>,
+    /// Where that store is.
+    database: Option<Pid>,
     services: Vec<Actor>,
     callers: Vec<Pid>,
     /// How often a caller was started.
@@ -153,6 +157,7 @@ pub fn play(seed: u64, plan: Plan) -> anyhow::Result<Outcome> {
     hazard::strike(|when| when == hazard::When::Beginning);
     world::run_until(plan.calm_from);
     chaos::end();
+    replicas::expect_a_leader();
     // Late writes have landed by then, and whoever was out has been heard.
     world::run_until(plan.quiet_from + 13 * S);
     while world::now() < plan.end && !people::all_have_arrived() {
@@ -212,12 +217,13 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
     let tenants = (0..plan.records.tenants).filter_map(|t| Tenant::parse(&format!("t{t}")).ok());
     let tenants: Vec<_> = tenants.chain(Tenant::parse(EMPTY_TENANT).ok()).collect();
     let control = ControlStore::new(move |before, after| commits::check(&tenants, before, after));
-    let controller = world::place();
+    let controllers = (0..plan.controllers).map(|_| world::place()).collect();
     let stage = Stage {
         plan: plan.clone(),
         control,
         stores: [source, target],
-        controller,
+        controllers,
+        database: (plan.controllers > 1).then(world::place),
         services: Vec::new(),
         callers: Vec::new(),
         caller_starts: 0,
@@ -236,7 +242,7 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
         alone: BTreeMap::new(),
     };
     STAGE.set(Some(stage));
-    start_controller();
+    (0..plan.controllers).for_each(replicas::start);
     let operator = Operator {
         policy: plan.policy.clone(),
         think_ms: plan.operator_ms,
@@ -298,6 +304,8 @@ fn make_service(index: usize) -> Service {
         records: stage.plan.records,
         stores: stage.stores.clone(),
         drain: Duration::from_nanos(stage.plan.drain),
+        report_interval: Some(Duration::from_nanos(stage.plan.reports_every))
+            .filter(|every| !every.is_zero()),
         stop: Arc::new(Notify::new()),
         quiet_from: stage.plan.quiet_from,
         seed,
@@ -319,12 +327,6 @@ fn start(pid: Pid, main: impl Future<Output = ()> + Send + 'static) {
         }
     };
     world::put(pid, Process::start(clocks, main));
-}
-
-fn start_controller() {
-    let (pid, control) = with(|stage| (stage.controller, stage.control.clone()));
-    world::tell(|| "the controller starts".to_owned());
-    start(pid, cast::controller::run(control, pid));
 }
 
 fn start_service(index: usize) {

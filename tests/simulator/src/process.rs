@@ -69,7 +69,8 @@ impl Clocks {
         shown.div_f64(rate) + Duration::from_nanos(u64::from(self.gain_ppm != 0) * 1_000)
     }
 
-    fn set(self) {
+    /// Lets the machine's clocks show what these show now.
+    pub fn set(self) {
         let gained = i128::from(world::now()) * i128::from(self.gain_ppm) / 1_000_000;
         let now = u64::try_from(i128::from(world::now()) + gained).unwrap_or_default();
         let wall_ns = WALL_BASE_NS + i128::from(now) + i128::from(self.wall_offset_ns);

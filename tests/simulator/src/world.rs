@@ -232,6 +232,7 @@ fn run(pid: Pid, at: Time) {
             let wait = process.run();
             RUNNING.set(None);
             with(|world| world.processes[pid] = Some(process));
+            crate::control::leases::ran(pid);
             if let Some(wait) = wait {
                 run_at(pid, at + wait.as_nanos().max(1) as Time);
             }

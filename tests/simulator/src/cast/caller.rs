@@ -22,10 +22,10 @@ use prost_types::{Struct, Value, value::Kind};
 use rand::{SeedableRng as _, rngs::SmallRng};
 
 use super::{
-    CONTROLLER, KEY,
+    KEY,
     traffic::{self, Party, Records},
 };
-use crate::{data::DataStore, world};
+use crate::{data::DataStore, play, world};
 
 /// What one caller does.
 pub struct Caller {
@@ -60,7 +60,7 @@ struct Known {
 impl Caller {
     /// Works until it is killed.
     pub async fn run(self) {
-        let address = Address::new(CONTROLLER, &Access::default(), Duration::from_secs(1))
+        let address = Address::new(&play::address(), &Access::default(), Duration::from_secs(1))
             .expect("a fixed address")
             .with(|endpoint| endpoint.timeout(Duration::from_secs(3)));
         let channel = address.connect_lazy();

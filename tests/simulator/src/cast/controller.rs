@@ -1,8 +1,8 @@
-//! The controller: what `cutover serve` runs, over this world's store and network.
+//! A controller: what `cutover serve` runs, over this world's store and network.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{future::pending, net::SocketAddr, sync::Arc};
 
-use cutover::{config::Config, server};
+use cutover::{config::Config, server, store::Store as _};
 
 use crate::{
     control::ControlStore,
@@ -10,26 +10,44 @@ use crate::{
     world::{self, Pid},
 };
 
-/// Runs it until it is killed.
-pub async fn run(store: ControlStore, pid: Pid) {
-    let nowhere = SocketAddr::from(([127, 0, 0, 1], 7070));
-    let config = Config {
-        store: "simulated".to_owned(),
-        grpc: nowhere,
-        http: nowhere,
-        http_hosts: Vec::new(),
-        http_connections_per_address: None,
-        insecure: false,
-        require_tokens: false,
-        tls: None,
-        statsd: None,
-        keep_history_days: 400,
-        keep_history_events: 20,
-        endpoints: Vec::new(),
-        oidc: None,
-    };
-    let connections = net::listen("controller", pid);
-    let ended = server::run_on(config, Arc::new(store), connections, std::future::pending()).await;
-    world::tell(|| format!("the controller ended: {ended:?}"));
-    crate::play::ended(pid);
+/// What one controller is.
+pub struct Controller {
+    /// Its place.
+    pub pid: Pid,
+    /// Its name in the story.
+    pub name: String,
+    /// Its name in the network.
+    pub host: String,
+    /// Its way to the store.
+    pub store: ControlStore,
+}
+
+impl Controller {
+    /// Runs it until it is killed.
+    pub async fn run(self) {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 7070));
+        let config = Config {
+            store: "simulated".to_owned(),
+            grpc: nowhere,
+            http: nowhere,
+            http_hosts: Vec::new(),
+            http_connections_per_address: None,
+            insecure: false,
+            require_tokens: false,
+            tls: None,
+            statsd: None,
+            keep_history_days: 400,
+            keep_history_events: 20,
+            endpoints: Vec::new(),
+            oidc: None,
+        };
+        let Self { pid, name, host, store } = self;
+        let connections = net::listen(&host, pid);
+        let ended = match store.lease() {
+            None => server::run_on(config, Arc::new(store), connections, pending()).await,
+            Some(_) => server::run_in_turns(config, Arc::new(store), || connections.clone(), pending()).await,
+        };
+        world::tell(|| format!("{name} ended: {ended:?}"));
+        crate::play::ended(pid);
+    }
 }

@@ -14,7 +14,7 @@ use tonic::{Response, Status};
 
 pub use script::{Ask, Cue, Then};
 
-use super::{CONTROLLER, KEY, traffic::Records};
+use super::{KEY, traffic::Records};
 use crate::{
     invariants, play,
     world::{self, MS, Time},
@@ -85,10 +85,18 @@ struct Desk {
 impl Operator {
     /// Works until the end.
     pub async fn run(self) {
-        let address = Address::new(CONTROLLER, &Access::default(), Duration::from_secs(1))
+        let address = Address::new(&play::address(), &Access::default(), Duration::from_secs(1))
             .expect("a fixed address")
             // Of somebody who waits: what was asked of a controller that stands still is done when it goes on.
-            .with(|endpoint| endpoint.timeout(Duration::from_secs(60)));
+            .with(|endpoint| match play::are_several() {
+                false => endpoint.timeout(Duration::from_secs(60)),
+                // They turn to another one.
+                true => endpoint
+                    .timeout(Duration::from_secs(60))
+                    .http2_keep_alive_interval(Duration::from_secs(2))
+                    .keep_alive_timeout(Duration::from_secs(2))
+                    .keep_alive_while_idle(true),
+            });
         let channel = address.connect_lazy();
         let (admin, jobs) = (AdminServiceClient::new(channel.clone()), JobServiceClient::new(channel));
         let random = SmallRng::seed_from_u64(self.seed);

@@ -7,7 +7,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
-    CONTROLLER, KEY,
+    KEY,
     traffic::{self, Party, Records},
 };
 use crate::{
@@ -41,6 +41,8 @@ pub struct Service {
     pub stores: [DataStore; 2],
     /// How long its last store calls may take.
     pub drain: Duration,
+    /// How often it reports. `None`: as often as the controller asks for.
+    pub report_interval: Option<Duration>,
     /// Tells it to end in order.
     pub stop: Arc<Notify>,
     /// It begins no operation from then on.
@@ -58,9 +60,10 @@ impl Service {
                 persist: self.persist.clone(),
                 persist_for: self.persist_for,
                 drain: self.drain,
+                report_interval: self.report_interval,
                 ..Options::default()
             };
-            match Client::connect(CONTROLLER, &self.service, options).await {
+            match Client::connect(play::address(), &self.service, options).await {
                 Ok(client) => break client,
                 Err(error) => world::tell(|| format!("{}: {error}", self.name)),
             }

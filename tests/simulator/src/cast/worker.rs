@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use cutover::jobs::{self, Limits, Plan, Stores};
 use cutover_proto::v1;
 
-use super::{CONTROLLER, KEY};
+use super::KEY;
 use crate::{
     data::{self, DataStore},
     play,
@@ -59,7 +59,7 @@ pub async fn run(pid: Pid, name: String, task: Task, on_target: u32, stores: [Da
         play::foreign::note_repair(true);
     }
     world::tell(|| format!("{name}: begins a pass {kind}"));
-    match jobs::worker::run(CONTROLLER, &stores, &plan, |_| {}, std::future::pending()).await {
+    match jobs::worker::run(&play::address(), &stores, &plan, |_| {}, std::future::pending()).await {
         Ok(evidence) => {
             let counts = evidence.counts.unwrap_or_default();
             if source_wins {

@@ -79,6 +79,19 @@ pub(super) fn delay() -> Time {
     if world::chance(weather.lost_ppm) { latency + RETRANSMIT } else { latency }
 }
 
+/// Carries something besides connections from one process to another, in this time longer than a message takes. While
+/// nothing passes, it waits.
+pub fn carry(from: Pid, to: Pid, longer: Time, arrives: impl FnOnce() + 'static) {
+    world::after(delay_from(from, to) + longer, move || pass(from, to, arrives));
+}
+
+fn pass(from: Pid, to: Pid, arrives: impl FnOnce() + 'static) {
+    match is_blocked(from, to) {
+        true => world::after(RETRANSMIT, move || pass(from, to, arrives)),
+        false => arrives(),
+    }
+}
+
 /// How long a message takes from one process to another.
 pub(super) fn delay_from(from: Pid, to: Pid) -> Time {
     let slow = WAYS.with_borrow(|ways| ways.slow.get(&(from, to)).copied());

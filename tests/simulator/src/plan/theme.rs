@@ -46,12 +46,14 @@ pub enum Theme {
     Repairs,
     /// Processes that start from the file of one that still runs, or from a copy of it.
     Successors,
+    /// Controllers that share a store, of which one leads.
+    Replicas,
     /// Callers that stamp with one writer slot, and whose clocks are behind those of others.
     Slots,
 }
 
 impl Theme {
-    /// All but the general one, and `Slots`, which no other rule needs. Those whose rules are hard to find come twice.
+    /// All but the general one; `Replicas`, which is drawn by itself; and `Slots`, which no other rule needs. Those whose rules are hard to find come twice.
     const SPECIAL: [Self; 20] = [
         Self::Steps,
         Self::Lost,
@@ -109,6 +111,7 @@ impl Theme {
             Self::Repairs => worlds::repairs(plan, random),
             Self::Successors => worlds::successors(plan, random),
             Self::Slots => worlds::slots(plan),
+            Self::Replicas => worlds::replicas(plan, random),
         }
     }
 }
@@ -136,6 +139,7 @@ fn small(plan: Plan, random: &mut SmallRng) -> Plan {
             shadow_ppm: Some(0),
             ..plan.policy
         },
+        controllers: 1,
         persist: false,
         same_ids: true,
         gain_most_ppm: 0,
@@ -149,6 +153,7 @@ fn small(plan: Plan, random: &mut SmallRng) -> Plan {
         aim_ppm: 0,
         residual,
         drain: residual,
+        reports_every: 0,
         disk_most: 0,
         skew_most: 0,
         twins: false,

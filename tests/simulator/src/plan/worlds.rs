@@ -2,6 +2,7 @@
 
 mod lazy;
 mod newer;
+mod shared;
 
 use cutover_client::routing::Rung;
 use cutover_proto::v1::{self, Rung as Stage};
@@ -20,6 +21,7 @@ use crate::{
 
 pub(super) use lazy::{drain, sweep};
 pub(super) use newer::{repairs, slots, successors};
+pub(super) use shared::replicas;
 
 const TO_DUAL: Cue = Cue(Ask::Ramp(Stage::Dual), Then::Arrive);
 const TO_MIRRORED: Cue = Cue(Ask::Ramp(Stage::Mirrored), Then::Arrive);

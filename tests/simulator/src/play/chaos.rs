@@ -3,7 +3,7 @@
 use cutover_client::routing::PPM;
 use rand::RngExt as _;
 
-use super::{kill, people, restore, start_caller, start_controller, start_service, with};
+use super::{kill, people, replicas, restore, start_caller, start_service, with};
 use crate::{
     control,
     data::{self, Delay},
@@ -36,16 +36,15 @@ pub(super) fn end() {
     for index in 0..2 {
         data::weather(index, |weather| *weather = data::Weather::default());
     }
-    let (everybody, controller, services) = with(|stage| {
-        let mut everybody: Vec<Pid> = stage.services.iter().map(|actor| actor.service.pid).collect();
-        everybody.extend(&stage.callers);
-        everybody.extend(&stage.workers);
-        (everybody, stage.controller, stage.services.len())
-    });
-    for pid in everybody.iter().copied().chain([controller]) {
-        net::unblock(pid, controller);
-        net::unblock(controller, pid);
-        net::speed_up(controller, pid);
+    let (database, services) = with(|stage| (stage.database, stage.services.len()));
+    let controllers = replicas::controllers();
+    for pid in clients().into_iter().chain(controllers.iter().copied()).chain(database) {
+        for controller in controllers.iter().copied() {
+            net::unblock(pid, controller);
+            net::unblock(controller, pid);
+            net::speed_up(controller, pid);
+            net::speed_up(pid, controller);
+        }
         thaw(pid);
     }
     for index in 0..services {
@@ -57,9 +56,7 @@ pub(super) fn end() {
             start_service(index);
         }
     }
-    if world::look(controller, |_| ()).is_none() {
-        start_controller();
-    }
+    controllers.into_iter().for_each(replicas::start_again);
 }
 
 /// A step was committed, and nobody has heard of it yet: faults of one service, and of what it uses.
@@ -129,14 +126,12 @@ fn happen(fault: Fault, victim: Option<usize>) {
             world::after(self::span(S, 30 * S), move || data::weather(index, |weather| weather.lag_ppm = 0));
         }
         Fault::KillController => {
-            let controller = with(|stage| stage.controller);
-            if world::look(controller, |_| ()).is_some() {
-                world::tell(|| "the controller is killed".to_owned());
-                kill(controller, world::chance(PPM / 5));
-                world::after(span(100 * MS, 15 * S), start_controller_again);
-            }
+            replicas::kill_for(replicas::a_controller(), || span(100 * MS, 15 * S));
         }
-        Fault::FreezeController => freeze(with(|stage| stage.controller), "the controller"),
+        Fault::FreezeController => {
+            let controller = replicas::a_controller();
+            freeze(controller, &replicas::name(controller));
+        }
         Fault::DisturbCaller => if_some(one_of(with(|stage| stage.callers.len())), |index| {
             let pid = with(|stage| stage.callers[index]);
             if world::chance(PPM / 2) {
@@ -156,14 +151,17 @@ fn happen(fault: Fault, victim: Option<usize>) {
             }
         }),
         Fault::Partition => {
-            let (one, controller) = (somebody(), with(|stage| stage.controller));
+            let one = somebody();
             let until = span(100 * MS, 45 * S);
+            let (one, others) = replicas::apart(one);
             people::note_silence(one, until);
-            let ways = match world::between(0, 2) {
-                0 => vec![(one, controller)],
-                1 => vec![(controller, one)],
-                _ => vec![(one, controller), (controller, one)],
+            let way = world::between(0, 2);
+            let of = |other: Pid| match way {
+                0 => vec![(one, other)],
+                1 => vec![(other, one)],
+                _ => vec![(one, other), (other, one)],
             };
+            let ways: Vec<_> = others.into_iter().flat_map(of).collect();
             world::tell(|| format!("nothing passes {ways:?} for {} ms", until / MS));
             for (from, to) in ways {
                 net::block(from, to);
@@ -171,8 +169,9 @@ fn happen(fault: Fault, victim: Option<usize>) {
             }
         }
         Fault::Cut => {
-            let (one, controller) = (somebody(), with(|stage| stage.controller));
-            let cut = net::cut(one, controller);
+            let one = somebody();
+            let cut: usize =
+                replicas::controllers().into_iter().map(|controller| net::cut(one, controller)).sum();
             world::tell(|| format!("{cut} connections of {one} are cut"));
         }
         Fault::BadNetwork => {
@@ -212,7 +211,7 @@ fn happen(fault: Fault, victim: Option<usize>) {
             world::after(span(200 * MS, 10 * S), || control::set_weather(control::Weather::default()));
         }
         Fault::ClockJump => {
-            let pid = if world::chance(PPM / 3) { with(|stage| stage.controller) } else { somebody() };
+            let pid = if world::chance(PPM / 3) { replicas::a_controller() } else { somebody() };
             let by = span(MS, 3_600 * S) as i64 * if world::chance(PPM / 2) { 1 } else { -1 };
             world::tell(|| format!("the clock of {pid} jumps by {} ms", by / MS as i64));
             let clocks = with(|stage| {
@@ -243,13 +242,6 @@ fn happen(fault: Fault, victim: Option<usize>) {
                 kill_service(index);
             }
         }),
-    }
-}
-
-pub(super) fn start_controller_again() {
-    let controller = with(|stage| stage.controller);
-    if world::look(controller, |_| ()).is_none() {
-        start_controller();
     }
 }
 
@@ -288,18 +280,22 @@ pub(super) fn stop_service(index: usize) {
 
 /// Starts a service that has ended, while it can't reach the controller.
 pub(super) fn start_alone(index: usize, delay: Time, alone: Time) {
-    let (pid, controller) = with(|stage| (stage.services[index].service.pid, stage.controller));
+    let (pid, controllers) = with(|stage| (stage.services[index].service.pid, stage.controllers.clone()));
     world::tell(|| format!("s{index} is cut off for {} ms", (delay + alone) / MS));
-    net::block(pid, controller);
-    net::block(controller, pid);
+    for controller in controllers.iter().copied() {
+        net::block(pid, controller);
+        net::block(controller, pid);
+    }
     world::after(delay, move || {
         if world::look(pid, |_| ()).is_none() {
             start_service(index);
         }
     });
     world::after(delay + alone, move || {
-        net::unblock(pid, controller);
-        net::unblock(controller, pid);
+        for controller in controllers {
+            net::unblock(pid, controller);
+            net::unblock(controller, pid);
+        }
     });
 }
 
@@ -337,13 +333,16 @@ fn a_worker() -> Option<Pid> {
 
 /// A client of the controller, whether it runs or not.
 fn somebody() -> Pid {
-    let clients = with(|stage| {
-        let mut clients: Vec<_> = stage.services.iter().map(|actor| actor.service.pid).collect();
-        clients.extend(&stage.callers);
-        clients.extend(&stage.workers);
-        clients
-    });
+    let clients = clients();
     clients[world::between(0, clients.len() as u64 - 1) as usize]
+}
+
+/// All of them, whether they run or not.
+pub(super) fn clients() -> Vec<Pid> {
+    with(|stage| {
+        let services = stage.services.iter().map(|actor| actor.service.pid);
+        services.chain(stage.callers.iter().copied()).chain(stage.workers.iter().copied()).collect()
+    })
 }
 
 fn one_of(count: usize) -> Option<usize> {

@@ -2,7 +2,11 @@
 
 use cutover_client::routing::{PPM, Rung};
 
-use super::{chaos, kill, people, stand_in, with};
+use super::{
+    chaos, kill, people,
+    replicas::{self, Trouble},
+    stand_in, with,
+};
 use crate::{
     data::{self, Delay},
     net,
@@ -71,6 +75,8 @@ pub enum Hazard {
     Alone { stops: bool, after: (Time, Time), span: (Time, Time) },
     /// Another service is started with the snapshot file of this one, or with a copy of it and of its lock.
     StandIn { is_copy: bool, after: (Time, Time) },
+    /// Something happens to the controller that leads.
+    Leader(Trouble),
     /// Messages fare like this from now on.
     Network { latency: (Time, Time), lost_ppm: u32 },
 }
@@ -110,13 +116,15 @@ fn draw((low, high): (Time, Time)) -> Time {
 
 impl Hazard {
     fn happen(self, victim: usize) {
-        let (pid, controller) = with(|stage| (stage.services[victim].service.pid, stage.controller));
+        let pid = with(|stage| stage.services[victim].service.pid);
         match self {
             Self::Partition { reach, span } => {
                 let span = draw(span);
                 people::note_silence(pid, span);
-                let mut ways = vec![(controller, pid)];
-                ways.extend((reach == Reach::Neither).then_some((pid, controller)));
+                let both = |controller| {
+                    [Some((controller, pid)), (reach == Reach::Neither).then_some((pid, controller))]
+                };
+                let ways: Vec<_> = replicas::controllers().into_iter().flat_map(both).flatten().collect();
                 world::tell(|| format!("nothing passes {ways:?} for {} ms", span / MS));
                 ways.into_iter().for_each(|(from, to)| block(from, to, span));
             }
@@ -134,20 +142,16 @@ impl Hazard {
                     spring: Box::new(spring),
                 });
             }
-            Self::KillController { down } => {
-                if world::look(controller, |_| ()).is_some() {
-                    world::tell(|| "the controller is killed".to_owned());
-                    kill(controller, world::chance(PPM / 5));
-                    world::after(draw(down), chaos::start_controller_again);
+            Self::KillController { down } => replicas::kill_for(replicas::leader(), || draw(down)),
+            Self::SlowLink { latency, span } => {
+                for controller in replicas::controllers() {
+                    net::slow_down(controller, pid, latency);
+                    world::after(span, move || net::speed_up(controller, pid));
                 }
             }
-            Self::SlowLink { latency, span } => {
-                net::slow_down(controller, pid, latency);
-                world::after(span, move || net::speed_up(controller, pid));
-            }
             Self::FreezeController { span, later } => {
-                let (span, later) = (draw(span), draw(later));
-                chaos::freeze_for(controller, "the controller", span);
+                let (span, later, controller) = (draw(span), draw(later), replicas::leader());
+                chaos::freeze_for(controller, &replicas::name(controller), span);
                 block(pid, controller, span + later);
                 block(controller, pid, span + later);
                 world::tell(|| {
@@ -181,6 +185,7 @@ impl Hazard {
             Self::StandIn { is_copy, after } => {
                 world::after(draw(after), move || stand_in::begin(victim, is_copy));
             }
+            Self::Leader(trouble) => trouble.happen(),
             Self::Network { latency, lost_ppm } => net::set_weather(net::Weather { latency, lost_ppm }),
         }
     }

@@ -6,7 +6,7 @@ use cutover::domain::{Placement, Tenant};
 use cutover_client::routing::{Mutation, Rung};
 use cutover_proto::v1;
 
-use super::{foreign, with, workers};
+use super::{foreign, replicas, with, workers};
 use crate::{
     cast::{self, operator::EMPTY_TENANT, worker::Task},
     data, oracle,
@@ -100,6 +100,7 @@ pub fn confirmation() -> v1::ConfirmRestoreRequest {
 
 /// The operators saw this.
 pub fn note_status(status: &v1::Status) {
+    replicas::check_heard(status);
     with(|stage| stage.status = Some((world::now(), status.clone())));
 }
 
@@ -158,8 +159,8 @@ pub(super) fn ended(pid: Pid) {
     if let Some(index) = with(|stage| stage.callers.iter().position(|caller| *caller == pid)) {
         world::after(S, move || super::start_caller(index));
     }
-    if with(|stage| stage.controller == pid) {
-        world::after(S, super::start_controller);
+    if let Some(index) = with(|stage| stage.controllers.iter().position(|controller| *controller == pid)) {
+        world::after(S, move || replicas::start(index));
     }
 }
 

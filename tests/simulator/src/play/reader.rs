@@ -2,7 +2,7 @@
 
 use super::{make_service, people, start};
 use crate::{
-    cast::{self, KEY, traffic},
+    cast::{KEY, traffic},
     oracle, world,
 };
 
@@ -18,7 +18,7 @@ pub(super) fn read_everything() {
                 instance_id: Some(service.instance_id.clone()),
                 ..Default::default()
             };
-            if let Ok(client) = cutover_client::Client::connect(cast::CONTROLLER, "reader", options).await {
+            if let Ok(client) = cutover_client::Client::connect(super::address(), "reader", options).await {
                 break client;
             }
         };

@@ -5,7 +5,7 @@
 //! revision. Until then it goes by the old state, see docs/protocol.md; so a file is copied only when every service that
 //! runs holds a newer revision. Meanwhile passes that are under way may end, and nothing else happens.
 
-use super::{chaos, kill, with};
+use super::{chaos, kill, replicas, with};
 use crate::{
     invariants, oracle,
     world::{self, MS, S},
@@ -29,7 +29,7 @@ pub(super) fn begin() {
     world::after(chaos::span(100 * MS, 20 * S), move || {
         let (controller, may_be) = with(|stage| {
             let is_newest = stage.backups == number && world::now() < stage.plan.calm_from;
-            (stage.controller, is_newest && !stage.unconfirmed)
+            (stage.controllers[0], is_newest && !stage.unconfirmed)
         });
         if !may_be || by_hand && !can_be_noticed(then.revision) {
             return;
@@ -41,7 +41,7 @@ pub(super) fn begin() {
         let truth = control.migration();
         control.replace(backup);
         with(|stage| (stage.unconfirmed, stage.unnoticed, stage.truth) = (true, by_hand, truth));
-        world::after(chaos::span(100 * MS, 15 * S), chaos::start_controller_again);
+        world::after(chaos::span(100 * MS, 15 * S), move || replicas::start_again(controller));
     });
 }
 
