@@ -11,10 +11,14 @@ mod compaction;
 mod instance;
 mod lease;
 pub mod memory;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod open;
 #[cfg(feature = "postgres")]
-pub mod postgres;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod postgres;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod server;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

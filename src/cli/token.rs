@@ -95,7 +95,7 @@ pub(super) struct Who {
 fn store_url(text: &str) -> Result<String, String> {
     match text.contains(':') {
         true => Ok(text.to_owned()),
-        false => Err("is not the URL of a store: give sqlite:PATH or postgres://USER@HOST/DATABASE, or give NAME before --store".to_owned()),
+        false => Err("is not the URL of a store: give sqlite:PATH, postgres://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE, or give NAME before --store".to_owned()),
     }
 }
 

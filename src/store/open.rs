@@ -2,49 +2,70 @@
 
 use std::{borrow::Cow, path::Path, sync::Arc};
 
+#[cfg(feature = "mysql")]
+use super::mysql::MySql;
 #[cfg(feature = "postgres")]
-use super::postgres::{self, PostgresStore};
+use super::postgres::Postgres;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use super::server::url;
 #[cfg(feature = "sqlite")]
 use super::sqlite::{self, SqliteStore};
 use super::{Inspected, OpenError, Store};
 
 /// What this build can open.
-const GIVE: &str = match (cfg!(feature = "sqlite"), cfg!(feature = "postgres")) {
-    (true, true) => "sqlite:PATH or postgres://USER@HOST/DATABASE",
-    (true, false) => "sqlite:PATH",
-    (false, true) => "postgres://USER@HOST/DATABASE",
-    (false, false) => "nothing: this build has no store",
-};
+fn give() -> String {
+    let given = [
+        (cfg!(feature = "sqlite"), "sqlite:PATH"),
+        (cfg!(feature = "postgres"), "postgres://USER@HOST/DATABASE"),
+        (cfg!(feature = "mysql"), "mysql://USER@HOST/DATABASE"),
+    ];
+    let given: Vec<_> = given.iter().filter(|(is_here, _)| *is_here).map(|(_, url)| *url).collect();
+    match &given[..] {
+        [] => "nothing: this build has no store".to_owned(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
 
-/// Opens the store that a URL names: `sqlite:PATH` or `postgres://USER@HOST/DATABASE`.
+/// Opens the store that a URL names: `sqlite:PATH`, `postgres://USER@HOST/DATABASE` or `mysql://USER@HOST/DATABASE`.
 pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     let Some((scheme, rest)) = url.split_once(':') else {
-        return Err(OpenError::Url(format!("{url:?} names no store: give {GIVE}")));
+        return Err(OpenError::Url(format!("{url:?} names no store: give {}", give())));
     };
     match scheme {
         #[cfg(feature = "sqlite")]
         "sqlite" => Ok(Arc::new(SqliteStore::open(rest).await?)),
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => {
-            if postgres::password_of(url).is_some()
-                && std::env::args_os().any(|arg| arg.to_string_lossy().contains(url))
-            {
-                return Err(OpenError::Url(
-                    "everybody on this machine can read a password on the command line (ps). Leave it out of --store, \
-                     and set PGPASSWORD; or set CUTOVER_STORE and give no URL"
-                        .to_owned(),
-                ));
-            }
-            Ok(Arc::new(PostgresStore::open(url).await?))
+            check_arguments(url, "PGPASSWORD")?;
+            Ok(Arc::new(Postgres::open(url).await?))
+        }
+        #[cfg(feature = "mysql")]
+        "mysql" => {
+            check_arguments(url, "MYSQL_PWD")?;
+            Ok(Arc::new(MySql::open(url).await?))
         }
         known if ["sqlite", "postgres", "postgresql", "mysql", "dynamodb"].contains(&known) => {
-            Err(OpenError::Url(format!("this build has no {known} store: give {GIVE}")))
+            Err(OpenError::Url(format!("this build has no {known} store: give {}", give())))
         }
         _ => {
             _ = rest;
-            Err(OpenError::Url(format!("{scheme:?} is no store: give {GIVE}")))
+            Err(OpenError::Url(format!("{scheme:?} is no store: give {}", give())))
         }
     }
+}
+
+/// Refuses a password where everybody on the machine can read it.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+fn check_arguments(url: &str, variable: &str) -> Result<(), OpenError> {
+    let is_shown = || std::env::args_os().any(|arg| arg.to_string_lossy().contains(url));
+    if url::password_of(url).is_some() && is_shown() {
+        return Err(OpenError::Url(format!(
+            "everybody on this machine can read a password on the command line (ps). Leave it out of --store, and set \
+             {variable}; or set CUTOVER_STORE and give no URL"
+        )));
+    }
+    Ok(())
 }
 
 /// Looks at the file that a URL names, also while a controller uses it. Writes nothing.
@@ -62,8 +83,8 @@ pub async fn inspect_store(url: &str) -> Result<Inspected, OpenError> {
 /// The URL without its password, for messages.
 pub fn shown_store(url: &str) -> Cow<'_, str> {
     match url.split_once(':') {
-        #[cfg(feature = "postgres")]
-        Some(("postgres" | "postgresql", _)) => postgres::shown(url),
+        #[cfg(any(feature = "mysql", feature = "postgres"))]
+        Some(("postgres" | "postgresql" | "mysql", _)) => url::shown(url),
         _ => Cow::Borrowed(url),
     }
 }

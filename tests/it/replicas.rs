@@ -1,8 +1,7 @@
-//! Two controllers over one PostgreSQL: the leader is killed, frozen, and cut off from its database.
+//! Two controllers over one database: the leader is killed, frozen, and cut off from its database.
 
 #[cfg(feature = "sqlite")]
 mod clients;
-mod database;
 mod outage;
 mod replica;
 #[cfg(feature = "sqlite")]
@@ -13,15 +12,27 @@ use std::time::Duration;
 use cutover_proto::v1::{self, routing_service_client::RoutingServiceClient};
 use nix::sys::signal::Signal;
 use rand::RngExt as _;
-use sqlx::{Connection as _, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
 
 use crate::{
-    store::{chain::followed, postgres::Schema, proxy::Proxy},
-    support::{plain, replay, server::given, tenant},
+    store::{
+        chain::followed,
+        proxy::Proxy,
+        schema::{Kind, Schema, Session, on_each_server},
+    },
+    support::{database::Database, plain, replay, tenant},
 };
 use replica::{Replica, Writer, create, leader};
+
+on_each_server!(
+    a_standby_takes_over_at_once_from_one_that_is_stopped,
+    no_change_is_lost_when_leaders_are_killed,
+    a_leader_that_was_frozen_commits_nothing_and_grants_nothing,
+    a_leader_that_is_cut_off_from_its_database_stops_before_another_one_starts,
+    no_change_is_lost_when_the_database_ends_all_connections,
+    everybody_is_held_after_a_failover_that_may_have_lost_commits,
+);
 
 /// The goal for commits after a leader has gone.
 const TAKEOVER: Duration = Duration::from_secs(5);
@@ -53,9 +64,8 @@ fn name_of(replica: &Replica) -> String {
     format!("{}, gRPC {}", host.trim(), replica.grpc)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_standby_takes_over_at_once_from_one_that_is_stopped() {
-    let Some(schema) = Schema::fresh() else { return };
+async fn a_standby_takes_over_at_once_from_one_that_is_stopped(kind: Kind) {
+    let Some(schema) = Schema::fresh(kind).await else { return };
     let mut replicas = vec![Replica::start(&schema.url).await];
     assert_eq!(leader(&replicas).await, 0);
     create(&replicas[0]).await;
@@ -95,8 +105,12 @@ async fn a_standby_takes_over_at_once_from_one_that_is_stopped() {
         token.args(["token", "create", "ada", "--role", "admin", "--store"]).env_remove("CUTOVER_STORE");
         token
     };
-    let by_argument =
-        token().arg(schema.url.replace(":cutover@", "@")).env("PGPASSWORD", "cutover").output().await;
+    let by_argument = token()
+        .arg(schema.url.replace(":cutover@", "@"))
+        .env("PGPASSWORD", "cutover")
+        .env("MYSQL_PWD", "cutover")
+        .output()
+        .await;
     let by_environment = token().env("CUTOVER_STORE", &schema.url).output().await;
     for told in [by_argument, by_environment] {
         let told = String::from_utf8(told.unwrap().stderr).unwrap();
@@ -127,9 +141,8 @@ async fn a_standby_takes_over_at_once_from_one_that_is_stopped() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_change_is_lost_when_leaders_are_killed() {
-    let Some(schema) = Schema::fresh() else { return };
+async fn no_change_is_lost_when_leaders_are_killed(kind: Kind) {
+    let Some(schema) = Schema::fresh(kind).await else { return };
     let rounds = std::env::var("CUTOVER_TEST_ROUNDS").ok().map_or(4, |rounds| rounds.parse().unwrap());
     let mut replicas = vec![Replica::start(&schema.url).await, Replica::start(&schema.url).await];
     let leads = leader(&replicas).await;
@@ -157,9 +170,8 @@ async fn no_change_is_lost_when_leaders_are_killed() {
     assert!(longest < TAKEOVER + PATIENCE, "{takeovers:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_was_frozen_commits_nothing_and_grants_nothing() {
-    let Some(schema) = Schema::fresh() else { return };
+async fn a_leader_that_was_frozen_commits_nothing_and_grants_nothing(kind: Kind) {
+    let Some(schema) = Schema::fresh(kind).await else { return };
     let replicas = [Replica::start(&schema.url).await, Replica::start(&schema.url).await];
     let leads = leader(&replicas).await;
     let (old, new) = (&replicas[leads], &replicas[1 - leads]);
@@ -217,9 +229,8 @@ async fn a_leader_that_was_frozen_commits_nothing_and_grants_nothing() {
     assert!(!state.migrations[0].tenants.contains_key(&tenant("late")));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_is_cut_off_from_its_database_stops_before_another_one_starts() {
-    let Some(schema) = Schema::fresh() else { return };
+async fn a_leader_that_is_cut_off_from_its_database_stops_before_another_one_starts(kind: Kind) {
+    let Some(schema) = Schema::fresh(kind).await else { return };
     let (proxy, url) = Proxy::before(&schema.url).await;
     let replicas = [Replica::start(&url).await];
     assert_eq!(leader(&replicas).await, 0);
@@ -255,12 +266,21 @@ async fn a_leader_that_is_cut_off_from_its_database_stops_before_another_one_sta
     is_whole(&schema, &writer.stop().await).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_change_is_lost_when_the_database_ends_all_connections() {
-    let Some(mut schema) = Schema::fresh() else { return };
-    let server = given("CUTOVER_TEST_POSTGRES").unwrap();
-    let mut admin = PgConnection::connect(&server).await.unwrap();
-    schema.url = format!("{}&application_name=cutover_restarts", schema.url);
+async fn no_change_is_lost_when_the_database_ends_all_connections(kind: Kind) {
+    let Some(mut schema) = Schema::fresh(kind).await else { return };
+    let end = match kind {
+        Kind::Postgres => {
+            schema.url = format!("{}&application_name=cutover_restarts", schema.url);
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cutover_restarts'"
+                .to_owned()
+        }
+        Kind::MySql => format!(
+            "BEGIN NOT ATOMIC FOR session IN (SELECT id FROM information_schema.processlist WHERE db = '{}'
+             AND id <> connection_id()) DO KILL session.id; END FOR; END",
+            schema.name
+        ),
+    };
+    let mut admin = Session::of(&schema.url.replace("&application_name=cutover_restarts", "")).await;
     let replicas = [Replica::start(&schema.url).await, Replica::start(&schema.url).await];
     let leads = leader(&replicas).await;
     create(&replicas[leads]).await;
@@ -268,25 +288,19 @@ async fn no_change_is_lost_when_the_database_ends_all_connections() {
     for _ in 0..20 {
         writer.more(rand::rng().random_range(1..10)).await;
         sleep(Duration::from_micros(rand::rng().random_range(0..10_000))).await;
-        sqlx::query(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cutover_restarts'",
-        )
-        .execute(&mut admin)
-        .await
-        .unwrap();
+        admin.execute(&end).await.unwrap();
     }
     writer.more(5).await;
     is_whole(&schema, &writer.stop().await).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn everybody_is_held_after_a_failover_that_may_have_lost_commits() {
-    let Some(schema) = Schema::fresh() else { return };
+async fn everybody_is_held_after_a_failover_that_may_have_lost_commits(kind: Kind) {
+    let Some(schema) = Schema::fresh(kind).await else { return };
     let replicas = [Replica::start(&schema.url).await, Replica::start(&schema.url).await];
     let leads = leader(&replicas).await;
     create(&replicas[leads]).await;
     let store = schema.follower().await;
-    schema.sql("UPDATE leader SET database = '7/00000001'").await;
+    schema.change_leader("\"database\" = '7/00000001'").await;
     let held = async {
         loop {
             if let Some(restored) = &store.snapshot().await.unwrap().migrations[0].document.restored {
@@ -300,17 +314,42 @@ async fn everybody_is_held_after_a_failover_that_may_have_lost_commits() {
     assert!(replicas[leader(&replicas).await].log().contains("cutover confirm"));
 }
 
+/// A crash: whatever it has acknowledged is in its log.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_change_is_lost_when_the_database_is_killed() {
+    let Some(mut database) = Database::start(Kind::MySql).await else { return };
+    let schema = Schema::over(&database.url);
+    let replicas = [Replica::start(&schema.url).await, Replica::start(&schema.url).await];
+    create(&replicas[leader(&replicas).await]).await;
+    let writer = Writer::start(&replicas).await;
+    for _ in 0..3 {
+        writer.more(rand::rng().random_range(1..30)).await;
+        database.killed().await;
+        database.again().await;
+        writer.more(1).await;
+    }
+    is_whole(&schema, &writer.stop().await).await;
+    assert_eq!(
+        schema.follower().await.snapshot().await.unwrap().restored,
+        None,
+        "the same server is no failover"
+    );
+}
+
 #[tokio::test]
 async fn a_password_on_the_command_line_is_refused() {
     let url = "postgres://ada:s3cret@127.0.0.1:1/db";
-    for flags in
-        [&["serve", "--store", url][..], &["token", "create", "ada", "--role", "admin", "--store", url]]
-    {
+    let of_mysql = "mysql://ada:s3cret@127.0.0.1:1/db";
+    for (flags, variable) in [
+        (&["serve", "--store", url][..], "PGPASSWORD"),
+        (&["token", "create", "ada", "--role", "admin", "--store", url], "PGPASSWORD"),
+        (&["serve", "--store", of_mysql], "MYSQL_PWD"),
+    ] {
         let said =
             tokio::process::Command::new(env!("CARGO_BIN_EXE_cutover")).args(flags).output().await.unwrap();
         let words = String::from_utf8(said.stderr).unwrap();
         assert_eq!(said.status.code(), Some(64), "{words}");
-        assert!(words.contains("PGPASSWORD") && !words.contains("s3cret"), "{words}");
+        assert!(words.contains(variable) && !words.contains("s3cret"), "{words}");
     }
     for verb in ["serve", "restore"] {
         let help = tokio::process::Command::new(env!("CARGO_BIN_EXE_cutover"))

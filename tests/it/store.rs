@@ -2,17 +2,23 @@
 
 pub mod chain;
 mod compaction;
-#[cfg(feature = "postgres")]
+#[cfg(all(feature = "mysql", feature = "postgres"))]
 mod failover;
 mod lease;
 mod memory;
-#[cfg(feature = "postgres")]
-pub mod postgres;
-#[cfg(feature = "postgres")]
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod mysql;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod postgres;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
 pub mod proxy;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+pub mod schema;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod servers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(feature = "postgres")]
+#[cfg(all(feature = "mysql", feature = "postgres"))]
 mod waits;
 mod windows;
 

@@ -110,7 +110,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "service",
         may: &["store", "notify", "oidc", "https", "telemetry", "domain"],
-        never: &["crate::store::sqlite", "crate::store::postgres", "axum", "sqlx"],
+        never: &["crate::store::sqlite", "crate::store::postgres", "crate::store::mysql", "axum", "sqlx"],
     },
     // The contents of notifications, from events. The sender passes the time in.
     Layer { name: "notify", may: &["domain"], never: &["tokio", "tonic", "axum", "sqlx", "cutover_proto"] },

@@ -1,5 +1,7 @@
 //! What several stories need.
 
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+pub mod database;
 pub mod instance;
 #[cfg(feature = "sqlite")]
 pub mod process;

@@ -1,26 +1,67 @@
 //! The schema's versions. One process at a time brings it up to date, in one transaction; it never goes back.
 
 use sqlx::{
-    PgConnection,
+    Connection as _, PgConnection,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-use super::{
-    failure::Failure,
-    transaction::{Order, is_seated},
+use super::{LOCKS, Postgres};
+use crate::store::{
+    Leader, Lease, OpenError, Term,
+    server::{dialect::Dialect as _, open::led, transaction::is_seated},
 };
-use crate::store::{OpenError, Term};
+
+/// Waits for a lock, and keeps it until the transaction has ended.
+pub(super) async fn lock(connection: &mut PgConnection, lock: i32, schema: &str) -> Result<(), sqlx::Error> {
+    let wait = sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext($2))").bind(lock).bind(schema);
+    wait.execute(connection).await.map(drop)
+}
+
+/// Checks the database, and creates the schema or brings it up to date.
+pub(super) async fn prepare(
+    dialect: &Postgres,
+    connection: &mut PgConnection,
+    place: &str,
+    lease: &Lease,
+) -> Result<(), OpenError> {
+    let failed = |error: sqlx::Error| Postgres::failed(&error).into_open_error(place);
+    let encoding: String =
+        sqlx::query_scalar("SHOW server_encoding").fetch_one(&mut *connection).await.map_err(failed)?;
+    if encoding != "UTF8" {
+        return Err(OpenError::Place(format!(
+            "{place} is in {encoding}, which can't store every name: create a database WITH ENCODING 'UTF8'"
+        )));
+    }
+    let mut tx = connection.begin().await.map_err(failed)?;
+    let is_done = migrate(dialect, &mut tx, place, None).await?;
+    tx.commit().await.map_err(failed)?;
+    if !is_done {
+        // An older program may lead there, and would write as before.
+        lease
+            .lead_or_refuse("a controller that migrates the schema")
+            .await
+            .map_err(|leader| led(&leader, place))?;
+        let mut tx = connection.begin().await.map_err(failed)?;
+        if !migrate(dialect, &mut tx, place, lease.term().as_ref()).await? {
+            return Err(led(&Leader::Nobody, place));
+        }
+        tx.commit().await.map_err(failed)?;
+        lease.vacate().await;
+    }
+    Ok(())
+}
 
 /// Creates the schema or brings it up to date. False: it needs the leader's seat for that, and does nothing without.
-pub(super) async fn migrate(
+async fn migrate(
+    dialect: &Postgres,
     tx: &mut PgConnection,
-    schema: &str,
     place: &str,
     term: Option<&Term>,
 ) -> Result<bool, OpenError> {
-    let failed = |error: sqlx::Error| Failure::of(&error).into_open_error(place);
+    let schema = &*dialect.schema;
+    let failed = |error: sqlx::Error| Postgres::failed(&error).into_open_error(place);
     // Whoever starts at the same time waits, and finds it done.
-    Order::Schema.wait(tx, schema).await.map_err(failed)?;
+    lock(tx, LOCKS, schema).await.map_err(failed)?;
     let (tables, is_ours): (i64, bool) = sqlx::query_as(
         "SELECT count(*), coalesce(bool_or(relname = 'leader'), false) FROM pg_class
          JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = $1 AND relkind IN ('r', 'p', 'v')",
@@ -49,7 +90,7 @@ pub(super) async fn migrate(
     } else if is_older(tx).await.map_err(failed)? {
         // It stays this one's until the end: nobody takes it meanwhile.
         let is_ours = match term {
-            Some(term) => is_seated(tx, term, schema, "FOR UPDATE").await.map_err(failed)?,
+            Some(term) => is_seated(dialect, tx, term, "FOR UPDATE").await.map_err(failed)?,
             None => false,
         };
         if !is_ours {
@@ -88,7 +129,7 @@ fn migration_failed(error: MigrateError, place: &str) -> OpenError {
             "the tables of {place} are not those of schema {version}: restore them from a backup"
         )),
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            Failure::of(&error).into_open_error(place)
+            Postgres::failed(&error).into_open_error(place)
         }
         other => OpenError::Unavailable(format!("{place}: {other}")),
     }

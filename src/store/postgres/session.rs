@@ -2,6 +2,8 @@
 
 use sqlx::{Executor as _, PgConnection, postgres::PgConnectOptions};
 
+use crate::store::server::dialect::Size;
+
 /// The server ends a statement that takes longer. A leader reads everything at its start.
 const STATEMENT_MS: u32 = 120_000;
 /// The server ends a transaction whose client is silent for this long, so a frozen leader does not keep its seat. It
@@ -9,14 +11,12 @@ const STATEMENT_MS: u32 = 120_000;
 const IDLE_MS: u64 = 2_000;
 /// A message up to this size arrives in that time.
 const SMALL: usize = 1_000_000;
-/// Slowest rate at which a larger one arrives.
-const BYTES_PER_MS: u64 = 1_000;
 /// Longest wait for a lock. A commit waits for the one before it.
 const LOCK_MS: u32 = 8_000;
 
 /// For how long a transaction that sends a message of this size may be silent, if longer than others.
-pub(super) fn idle_ms(bytes: usize) -> Option<u64> {
-    (bytes > SMALL).then(|| IDLE_MS + bytes as u64 / BYTES_PER_MS)
+pub(super) fn idle_ms(size: Size) -> Option<u64> {
+    (size.bytes > SMALL).then(|| IDLE_MS + size.arrives_in().as_millis() as u64)
 }
 
 /// Adds the settings of the session. They are startup parameters because a pooler that shares sessions refuses those,

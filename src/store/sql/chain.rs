@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The columns of [`page`]'s events, besides those of an event.
-pub(in crate::store) const CHAINED: &str = "rows, history_id, hash";
+pub(in crate::store) const CHAINED: &str = r#""rows", history_id, hash"#;
 
 /// `before`: the hash of the last event before the page. `None`: none is kept.
 pub(in crate::store) fn page<R: Columns>(

@@ -7,7 +7,7 @@ use crate::{
 
 /// Events as they are read without their rows.
 pub(in crate::store) const EVENT: &str =
-    "revision, key, at_ms, actor, reason, request_id, change, summary, document";
+    r#"revision, "key", at_ms, actor, reason, request_id, "change", summary, document"#;
 
 /// The parts of an event that are stored as JSON.
 pub(in crate::store) struct Encoded {

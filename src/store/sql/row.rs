@@ -18,7 +18,7 @@ pub(in crate::store) trait Columns: Row {
 }
 
 macro_rules! columns {
-    ($row:ty) => {
+    ($row:ty, $texts:ident) => {
         impl Columns for $row {
             fn get_int(&self, column: &str) -> sqlx::Result<i64> {
                 self.try_get(column)
@@ -29,24 +29,27 @@ macro_rules! columns {
             }
 
             fn get_text(&self, column: &str) -> sqlx::Result<&str> {
-                self.try_get(column)
+                self.$texts(column)
             }
 
             fn get_optional(&self, column: &str) -> sqlx::Result<Option<&str>> {
-                self.try_get(column)
+                self.$texts(column)
             }
 
             fn get_bytes(&self, column: &str) -> sqlx::Result<&[u8]> {
-                self.try_get(column)
+                self.$texts(column)
             }
         }
     };
 }
 
 #[cfg(feature = "sqlite")]
-columns!(sqlx::sqlite::SqliteRow);
+columns!(sqlx::sqlite::SqliteRow, try_get);
 #[cfg(feature = "postgres")]
-columns!(sqlx::postgres::PgRow);
+columns!(sqlx::postgres::PgRow, try_get);
+// Texts that are ids are bytes there.
+#[cfg(feature = "mysql")]
+columns!(sqlx::mysql::MySqlRow, try_get_unchecked);
 
 /// A revision or a time as the database's signed integer. Real values are never out of range.
 pub(in crate::store) fn int(value: u64) -> i64 {

@@ -14,8 +14,9 @@ use crate::{
 /// The counter's columns that the state is made from.
 pub(in crate::store) const COUNTER: &str =
     "SELECT revision, history_id, steady_ms, restored, put_back, seal_key FROM counter";
-pub(in crate::store) const MIGRATIONS: &str = "SELECT key, revision, document FROM migrations ORDER BY key";
-pub(in crate::store) const TENANTS: &str = "SELECT migration, tenant, row FROM tenants";
+pub(in crate::store) const MIGRATIONS: &str =
+    r#"SELECT "key", revision, document FROM migrations ORDER BY "key""#;
+pub(in crate::store) const TENANTS: &str = r#"SELECT migration, tenant, "row" FROM tenants"#;
 pub(in crate::store) const INSTANCES: &str = "SELECT record FROM instances ORDER BY id";
 pub(in crate::store) const PASSES: &str = "SELECT record FROM passes ORDER BY id";
 pub(in crate::store) const CURSORS: &str = "SELECT record FROM cursors ORDER BY id";

@@ -24,7 +24,10 @@ use super::{
     PATIENCE,
     replica::{Replica, Writer, create, leader},
 };
-use crate::{cli::run, store::postgres::Schema};
+use crate::{
+    cli::run,
+    store::schema::{Kind, Schema},
+};
 
 /// Every client is at the new leader so soon after it leads.
 const FOLLOWS: Duration = Duration::from_secs(3);
@@ -121,7 +124,7 @@ async fn all_acknowledged(leader: &Replica, revision: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_client_follows_a_leader_that_is_killed_and_nothing_fails() {
-    let Some(schema) = Schema::fresh() else { return };
+    let Some(schema) = Schema::fresh(Kind::Postgres).await else { return };
     let mut replicas = vec![Replica::start(&schema.url).await, Replica::start(&schema.url).await];
     let leads = leader(&replicas).await;
     create(&replicas[leads]).await;
@@ -165,7 +168,7 @@ async fn every_client_follows_a_leader_that_is_killed_and_nothing_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_and_passes_take_the_addresses_in_any_order() {
-    let Some(schema) = Schema::fresh() else { return };
+    let Some(schema) = Schema::fresh(Kind::Postgres).await else { return };
     let mut replicas = vec![Replica::start(&schema.url).await, Replica::start(&schema.url).await];
     let leads = leader(&replicas).await;
     create(&replicas[leads]).await;

@@ -15,10 +15,8 @@ use cutover_store::{Fault, Faulty, MemoryStore, StoreError, Verb};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
 
-use super::{
-    database::Database,
-    replica::{Replica, create, leader},
-};
+use super::replica::{Replica, create, leader};
+use crate::{store::schema::Kind, support::database::Database};
 
 const TENANTS: usize = 50;
 
@@ -83,7 +81,7 @@ fn ramp() -> v1::SetRolloutRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_decide_while_the_database_is_away_and_a_guard_rolls_back_after_it() {
-    let Some(mut database) = Database::start().await else { return };
+    let Some(mut database) = Database::start(Kind::Postgres).await else { return };
     let away = std::env::var("CUTOVER_TEST_OUTAGE_S").map_or(8, |seconds| seconds.parse().unwrap());
     let replicas = [Replica::start(&database.url).await];
     assert_eq!(leader(&replicas).await, 0);

@@ -1,46 +1,48 @@
-//! PostgreSQL after a failover, a restore or an upgrade: who may lead, and what is noticed.
+//! A database after a failover, a restore or an upgrade: who may lead, and what is noticed.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use cutover::store::{Error, Leader, OpenError, Store, open_store};
+use cutover::store::{Error, Leader, OpenError, open_store};
 use tokio::time::timeout;
 
-use super::{Place as _, postgres::Schema};
-use crate::support::{commit, create, describe, key, make, server::given};
+use super::{
+    Place as _,
+    schema::{Kind, Schema, on_each_server},
+};
+use crate::support::{commit, create, describe, key, make};
 
-async fn leads_next(schema: &Schema) -> Arc<dyn Store> {
-    let next = schema.follower().await;
-    timeout(Duration::from_secs(9), next.lease().unwrap().lead("next", |_| {})).await.expect("it leads");
-    next
-}
+on_each_server!(
+    another_database_ends_the_term_and_holds_everybody,
+    writes_and_reads_of_a_term_are_refused_where_it_is_not_known,
+    a_leader_that_remembers_more_ends_its_term_and_holds_everybody,
+    an_older_program_never_leads_again_and_migrates_nothing_that_is_led,
+);
 
-/// As after a failover: the tables are those that the leader knows, the timeline is another one.
-#[tokio::test(flavor = "multi_thread")]
-async fn another_timeline_ends_the_term_and_holds_everybody() {
-    let Some(schema) = Schema::fresh() else { return };
+/// As after a failover: the tables are those that the leader knows, the timeline or server is another one.
+async fn another_database_ends_the_term_and_holds_everybody(kind: Kind) {
+    let Some(schema) = Schema::fresh(kind).await else { return };
     let store = schema.open().await;
     make(&*store, &key("orders"), &create()).await;
     let before = store.snapshot().await.unwrap();
     assert_eq!(before.restored, None);
     let lease = store.lease().unwrap();
-    schema.sql("UPDATE leader SET database = '7/00000001'").await;
+    schema.change_leader("\"database\" = '7/00000001'").await;
     let why = timeout(Duration::from_secs(2), lease.keep()).await.expect("its beats end");
     assert!(why.contains("another controller"), "{why}");
 
-    let next = leads_next(&schema).await;
+    let next = schema.leads_next().await;
     let after = next.snapshot().await.unwrap();
     let why = after.restored.expect("it has to be confirmed");
     assert!(why.contains("7/00000001") && after.put_back, "{why}");
     assert_ne!(after.history_id, before.history_id);
     next.lease().unwrap().vacate().await;
-    let last = leads_next(&schema).await.snapshot().await.unwrap();
+    let last = schema.leads_next().await.snapshot().await.unwrap();
     assert_eq!(last.history_id, after.history_id, "once");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn writes_and_reads_of_a_term_are_refused_where_it_is_not_known() {
-    for other in ["database = '7/00000001'", "epoch = epoch + 1, holder = ''"] {
-        let Some(schema) = Schema::fresh() else { return };
+async fn writes_and_reads_of_a_term_are_refused_where_it_is_not_known(kind: Kind) {
+    for other in ["\"database\" = '7/00000001'", "epoch = epoch + 1, holder = ''"] {
+        let Some(schema) = Schema::fresh(kind).await else { return };
         let first = schema.open().await;
         make(&*first, &key("orders"), &create()).await;
         let read = first.snapshot().await.unwrap();
@@ -50,7 +52,7 @@ async fn writes_and_reads_of_a_term_are_refused_where_it_is_not_known() {
         for _ in 0..5 {
             stores.push(schema.open().await);
         }
-        schema.sql(&format!("UPDATE leader SET {other}")).await;
+        schema.change_leader(other).await;
         let refused = [
             ("snapshot", stores[0].snapshot().await.err()),
             ("tokens", stores[1].tokens().await.err()),
@@ -66,9 +68,8 @@ async fn writes_and_reads_of_a_term_are_refused_where_it_is_not_known() {
 }
 
 /// As after storage was reset under a running server: the same timeline, with fewer commits.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_remembers_more_ends_its_term_and_holds_everybody() {
-    let Some(schema) = Schema::fresh() else { return };
+async fn a_leader_that_remembers_more_ends_its_term_and_holds_everybody(kind: Kind) {
+    let Some(schema) = Schema::fresh(kind).await else { return };
     let store = schema.open().await;
     for change in [create(), describe("lost")] {
         make(&*store, &key("orders"), &change).await;
@@ -80,14 +81,13 @@ async fn a_leader_that_remembers_more_ends_its_term_and_holds_everybody() {
     let refused = store.changes(2, 10).await.unwrap_err();
     assert!(matches!(&refused, Error::Unavailable(why) if why.contains("has seen revision 2")), "{refused}");
     assert!(!store.lease().unwrap().is_held());
-    let after = leads_next(&schema).await.snapshot().await.unwrap();
+    let after = schema.leads_next().await.snapshot().await.unwrap();
     assert!(after.restored.is_some_and(|why| why.contains("revision 2")) && after.put_back);
     assert_ne!(after.history_id, history);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_older_program_never_leads_again_and_migrates_nothing_that_is_led() {
-    let Some(schema) = Schema::fresh() else { return };
+async fn an_older_program_never_leads_again_and_migrates_nothing_that_is_led(kind: Kind) {
+    let Some(schema) = Schema::fresh(kind).await else { return };
     let store = schema.open().await;
     schema.sql("UPDATE leader SET format = 1000").await;
     let lease = store.lease().unwrap();
@@ -98,11 +98,12 @@ async fn an_older_program_never_leads_again_and_migrates_nothing_that_is_led() {
         "{refused:?}"
     );
 
-    let schema = Schema::fresh().unwrap();
+    let schema = Schema::fresh(kind).await.unwrap();
     let store = schema.open().await;
     let lease = store.lease().unwrap();
     let keeping = tokio::spawn(async move { lease.keep().await });
-    schema.sql("UPDATE _sqlx_migrations SET version = 0").await;
+    let versions = if kind == Kind::Postgres { "_sqlx_migrations" } else { "cutover_schema" };
+    schema.sql(&format!("UPDATE {versions} SET version = 0")).await;
     let refused = open_store(&schema.url).await.unwrap_err();
     assert!(
         matches!(&refused, OpenError::Unavailable(why) if why.contains("the suite leads there")),
@@ -110,21 +111,4 @@ async fn an_older_program_never_leads_again_and_migrates_nothing_that_is_led() {
     );
     assert!(!keeping.is_finished(), "it still leads");
     keeping.abort();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_session_is_refused() {
-    let Some(schema) = Schema::fresh() else { return };
-    let url = format!("{}&options=-c%20default_transaction_read_only%3Don", schema.url);
-    let refused = open_store(&url).await.unwrap_err().to_string();
-    assert!(refused.contains("read-only"), "{refused}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pooler_is_refused() {
-    for pooler in ["CUTOVER_TEST_PGBOUNCER_TRANSACTION", "CUTOVER_TEST_PGBOUNCER_SESSION"] {
-        let Some(url) = given(pooler) else { return };
-        let refused = open_store(&url).await.unwrap_err().to_string();
-        assert!(refused.contains("not through a pooler"), "{refused}");
-    }
 }

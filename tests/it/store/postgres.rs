@@ -1,151 +1,37 @@
-//! The suite on PostgreSQL, and what a leader may not do any more.
+//! The suite on PostgreSQL, and what only that has.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use async_trait::async_trait;
-use cutover::store::{
-    Counted, Error, Expired, OpenError, Store, Term, TokenChange, TokenEvent, Upkeep, open_store,
-};
-use cutover_core::routing::Rung;
+use cutover::store::{Error, InstanceRecord, OpenError, TokenChange, Upkeep, open_store};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
-use tokio::{sync::Mutex, time::timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{Place, chain::followed, proxy::Proxy, suite};
-use crate::support::{commit, create, describe, key, make, pin, server::given};
+use super::{
+    Place as _,
+    chain::followed,
+    proxy::Proxy,
+    schema::{Kind, Schema},
+    servers::{revoked, token},
+    suite,
+    waits::put,
+};
+use crate::support::{create, describe, key, make, server::given};
 
-/// A schema of its own. All who open it act in one term, as the tasks of a leader do.
-pub struct Schema {
-    pub url: String,
-    pub name: String,
-    pub server: String,
-    term: Mutex<Option<Term>>,
+/// Without the schema.
+fn server_of(url: &str) -> &str {
+    url.split_once('?').unwrap().0
 }
 
-/// What the history of tokens says of a revocation.
-pub fn revoked() -> TokenEvent {
-    TokenEvent {
-        at_ms: 1,
-        actor: String::new(),
-        reason: String::new(),
-        change: "revoke".to_owned(),
-        token: "ada".to_owned(),
-        summary: String::new(),
-    }
-}
-
-impl Schema {
-    pub fn fresh() -> Option<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let server = given("CUTOVER_TEST_POSTGRES")?;
-        let name = format!("it_{}_{}", std::process::id(), NUMBER.fetch_add(1, SeqCst));
-        Some(Self { url: format!("{server}?schema={name}"), name, server, term: Mutex::default() })
-    }
-
-    /// Statements in the schema.
-    pub async fn sql(&self, sql: &str) {
-        let mut connection = PgConnection::connect(&self.server).await.unwrap();
-        let sql = format!("SET search_path = {}; {sql}", self.name);
-        connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.unwrap();
-        connection.close().await.unwrap();
-    }
-
-    /// Without a term.
-    pub async fn follower(&self) -> Arc<dyn Store> {
-        open_store(&self.url).await.unwrap()
-    }
-
-    async fn open_error(&self) -> OpenError {
-        let error = open_store(&self.url).await.unwrap_err();
-        assert!(!error.to_string().contains('\n') && !error.to_string().contains(":cutover@"), "{error}");
-        error
-    }
-}
-
-#[async_trait]
-impl Place for Schema {
-    async fn open(&self) -> Arc<dyn Store> {
-        let store = self.follower().await;
-        let lease = store.lease().unwrap();
-        let mut term = self.term.lock().await;
-        match &*term {
-            Some(term) => lease.join(term.clone()),
-            None => {
-                lease.lead("the suite", |_| {}).await;
-                *term = lease.term();
-            }
-        }
-        store
-    }
-}
-
-suite!(Schema::fresh());
-
-/// Takes over, although the leader lives.
-async fn usurped(schema: &Schema) -> Arc<dyn Store> {
-    schema.sql("UPDATE leader SET epoch = epoch + 1, holder = ''").await;
-    let store = schema.follower().await;
-    store.lease().unwrap().lead("the next one", |_| {}).await;
-    store
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_does_not_lead_writes_nothing() {
-    let Some(schema) = Schema::fresh() else { return };
-    let deposed = schema.open().await;
-    let orders = key("orders");
-    make(&*deposed, &orders, &create()).await;
-    for never_led in [false, true] {
-        let store = if never_led { schema.follower().await } else { deposed.clone() };
-        let next = usurped(&schema).await;
-        let before = next.snapshot().await.unwrap();
-        let change = commit(Some(&before.migrations[0]), &orders, &describe("late"), before.revision + 1);
-        let token = TokenChange { expected: Some("hash".to_owned()), record: None, event: revoked() };
-        let expired =
-            Expired { through: before.revision - 1, below: u64::MAX, limit: 10, ..Expired::default() };
-        let upkeep = Upkeep {
-            steady_ms: Some(u64::MAX >> 1),
-            begin_history: Some("mine".to_owned()),
-            ..Upkeep::default()
-        };
-        let refused = [
-            ("commit", store.commit(&change).await.err()),
-            ("keep", store.keep(&upkeep).await.err()),
-            ("count", store.count(&Counted { now_s: u64::MAX >> 1, ..Counted::default() }).await.err()),
-            ("change_token", store.change_token(&token).await.err()),
-            ("note_used", store.note_used(&[("ada".to_owned(), 7)]).await.err()),
-        ];
-        for (call, refused) in refused {
-            assert!(
-                matches!(&refused, Some(Error::Unavailable(why)) if why.contains("leads")),
-                "{call}: {refused:?}"
-            );
-        }
-        if before.revision > 1 {
-            assert!(store.compact(&expired).await.is_err());
-        }
-        assert!(!store.lease().unwrap().is_held(), "it knows now");
-        let after = next.snapshot().await.unwrap();
-        assert_eq!((after.revision, after.history_id), (before.revision, before.history_id));
-        assert_eq!(after.steady_ms, before.steady_ms);
-        next.commit(&change).await.expect("the next one goes on from there");
-        assert!(store.ping().await.is_ok() && store.snapshot().await.is_ok(), "everybody may read");
-    }
-}
+suite!(Schema::fresh(Kind::Postgres).await);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_leader_waits_for_a_commit_under_way_but_a_frozen_one_is_ended() {
-    let Some(schema) = Schema::fresh() else { return };
+    let Some(schema) = Schema::fresh(Kind::Postgres).await else { return };
     let store = schema.open().await;
     make(&*store, &key("orders"), &create()).await;
     let term = store.lease().unwrap().term().unwrap();
     // As a leader that was frozen in mid-transaction, with its settings.
-    let mut frozen = PgConnection::connect(&schema.server).await.unwrap();
+    let mut frozen = PgConnection::connect(server_of(&schema.url)).await.unwrap();
     let begun = format!(
         "SET search_path = {}; SET idle_in_transaction_session_timeout = 2000; BEGIN;
          SELECT epoch FROM leader WHERE epoch = {} FOR KEY SHARE; UPDATE counter SET revision = 2",
@@ -162,92 +48,6 @@ async fn a_change_of_leader_waits_for_a_commit_under_way_but_a_frozen_one_is_end
     assert_eq!(next.snapshot().await.unwrap().revision, 1, "it is not there");
     make(&*next, &key("orders"), &describe("goes on")).await;
     assert_eq!(followed(&*next, 10).await.0.revision, 2);
-}
-
-/// The next one to ask finds out, if anybody can: that a request is made once is a promise of its id.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_commit_whose_answer_is_lost_is_of_unknown_outcome() {
-    let Some(schema) = Schema::fresh() else { return };
-    let first = schema.open().await;
-    make(&*first, &key("orders"), &create()).await;
-    let (proxy, url) = Proxy::before(&schema.url).await;
-    let store = open_store(&url).await.unwrap();
-    store.lease().unwrap().join(first.lease().unwrap().term().unwrap());
-    for arrives in [true, false, true] {
-        make(&*store, &key("orders"), &describe("it works")).await;
-        let read = store.snapshot().await.unwrap();
-        let change = commit(Some(&read.migrations[0]), &key("orders"), &describe("lost"), read.revision + 1);
-        proxy.lose_commit(arrives);
-        let lost = store.commit(&change).await;
-        assert!(matches!(lost, Err(Error::Unknown(_))), "{lost:?}");
-        let found = store.changes(read.revision, 10).await.unwrap();
-        let expected = if arrives { vec![change.event] } else { Vec::new() };
-        assert_eq!(found, expected, "{arrives}: whole, or not at all");
-        proxy.lose_commit(arrives);
-        let lost = store.keep(&Upkeep { steady_ms: Some(1), ..Upkeep::default() }).await;
-        assert!(matches!(lost, Err(Error::Unknown(_))), "{lost:?}");
-        proxy.lose_commit(arrives);
-        let lost = store.count(&Counted::default()).await;
-        assert!(matches!(lost, Err(Error::Unknown(_))), "counts are not added twice: {lost:?}");
-    }
-    assert_eq!(followed(&*first, 10).await.0.revision, first.snapshot().await.unwrap().revision);
-    // Before the commit was sent, nothing can have been written.
-    proxy.cut();
-    let late = commit(None, &key("carts"), &create(), first.snapshot().await.unwrap().revision + 1);
-    assert!(matches!(store.commit(&late).await, Err(Error::Unavailable(_))));
-    proxy.heal();
-    store.commit(&late).await.expect("it connects again");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn many_open_a_new_schema_at_once() {
-    let Some(schema) = Schema::fresh() else { return };
-    let opened = futures::future::join_all((0..8).map(|_| open_store(&schema.url))).await;
-    let ids = futures::future::join_all(
-        opened.iter().map(async |store| store.as_ref().unwrap().snapshot().await.unwrap().history_id),
-    );
-    let ids = ids.await;
-    assert!(ids.iter().all(|id| *id == ids[0] && id.len() == 32), "{ids:?}");
-    let other = Schema::fresh().unwrap().open().await;
-    assert_ne!(other.snapshot().await.unwrap().history_id, ids[0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_schema_that_is_not_ours_or_not_whole_is_left_alone() {
-    let Some(schema) = Schema::fresh() else { return };
-    schema.sql(&format!("CREATE SCHEMA {0}; CREATE TABLE {0}.recipes (name TEXT)", schema.name)).await;
-    assert!(matches!(schema.open_error().await, OpenError::Foreign(_)));
-
-    let schema = Schema::fresh().unwrap();
-    let store = schema.open().await;
-    make(&*store, &key("orders"), &create()).await;
-    schema.sql("UPDATE counter SET revision = 7").await;
-    assert!(matches!(schema.open_error().await, OpenError::Corrupt(_)));
-    schema.sql("UPDATE counter SET revision = 1").await;
-    schema.sql("UPDATE _sqlx_migrations SET checksum = '\\x00'").await;
-    assert!(matches!(schema.open_error().await, OpenError::Corrupt(_)));
-
-    let schema = Schema::fresh().unwrap();
-    schema.follower().await;
-    schema
-        .sql("INSERT INTO _sqlx_migrations SELECT 1000, 'later', installed_on, true, '\\x00', 0 FROM _sqlx_migrations")
-        .await;
-    let error = schema.open_error().await;
-    assert!(matches!(&error, OpenError::Newer(how) if how.contains("1000")), "{error:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn damage_is_reported_with_its_place() {
-    let Some(schema) = Schema::fresh() else { return };
-    let store = schema.open().await;
-    make(&*store, &key("orders"), &create()).await;
-    make(&*store, &key("orders"), &pin(["t7".to_owned()], Rung::Dual)).await;
-    schema.sql("UPDATE tenants SET row = '{}' WHERE tenant = 't7'").await;
-    let error = store.snapshot().await.unwrap_err();
-    assert!(matches!(&error, Error::Corrupt(how) if how.contains("tenant t7")), "{error:?}");
-    schema.sql("UPDATE events SET rows = '[[' WHERE revision = 2").await;
-    let error = store.changes(0, 10).await.unwrap_err();
-    assert!(matches!(&error, Error::Corrupt(how) if how.contains("revision 2")), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,5 +67,140 @@ async fn a_server_that_refuses_is_told_without_the_password() {
     if let Some(standby) = given("CUTOVER_TEST_POSTGRES_STANDBY") {
         let error = open_store(&standby).await.unwrap_err().to_string();
         assert!(error.contains("primary"), "{error}");
+    }
+}
+
+/// Makes commits of a change to a table do this.
+async fn at_commit(schema: &Schema, of: &str, does: &str) {
+    schema
+        .sql(&format!(
+            "CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does}; RETURN NULL; END $$;
+             CREATE CONSTRAINT TRIGGER at_commit AFTER {of} DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW EXECUTE FUNCTION at_commit()"
+        ))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_removed_after_a_write_of_unknown_outcome_stays_removed() {
+    let Some(schema) = Schema::fresh(Kind::Postgres).await else { return };
+    let (first, proxy, store) = schema.behind_proxy().await;
+    at_commit(&schema, "INSERT ON instances", "PERFORM pg_sleep(6)").await;
+    let record = InstanceRecord::callers(&key("orders"));
+    let upkeep = put(&record);
+    let lost = async { store.keep(&upkeep).await };
+    let hangs = async {
+        sleep(Duration::from_secs(2)).await;
+        proxy.hang();
+    };
+    let (lost, ()) = tokio::join!(lost, hangs);
+    assert!(matches!(lost, Err(Error::Unknown(_))), "{lost:?}");
+    let remove = Upkeep { remove_instances: vec![record.label()], ..Upkeep::default() };
+    first.keep(&remove).await.expect("it waits for the commit under way");
+    assert!(first.snapshot().await.unwrap().instances.is_empty());
+    sleep(Duration::from_secs(3)).await;
+    assert!(first.snapshot().await.unwrap().instances.is_empty(), "nor does it appear later");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_whose_revocation_has_an_unknown_outcome_is_not_read_as_valid() {
+    let Some(schema) = Schema::fresh(Kind::Postgres).await else { return };
+    let (first, proxy, store) = schema.behind_proxy().await;
+    let event = revoked();
+    let made = TokenChange { expected: None, record: Some(token()), event: event.clone() };
+    first.change_token(&made).await.unwrap();
+    at_commit(&schema, "DELETE ON tokens", "PERFORM pg_sleep(6)").await;
+    let revoke = TokenChange { expected: Some("1".to_owned()), record: None, event };
+    let hangs = async {
+        sleep(Duration::from_secs(2)).await;
+        proxy.hang();
+    };
+    let (lost, ()) = tokio::join!(store.change_token(&revoke), hangs);
+    assert!(matches!(lost, Err(Error::Unknown(_))), "{lost:?}");
+    assert_eq!(first.tokens().await.unwrap(), [], "it waits for the change under way");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_at_commit_is_believed_only_if_it_is_about_the_transaction() {
+    for (code, is_sure) in [("P0001", true), ("57000", false), ("XX000", false)] {
+        let Some(schema) = Schema::fresh(Kind::Postgres).await else { return };
+        let store = schema.open().await;
+        at_commit(&schema, "INSERT ON instances", &format!("RAISE EXCEPTION 'no' USING ERRCODE = '{code}'"))
+            .await;
+        let refused = store.keep(&put(&InstanceRecord::callers(&key("orders")))).await;
+        match refused {
+            Err(Error::Unavailable(_)) => assert!(is_sure, "{code}"),
+            Err(Error::Unknown(_)) => assert!(!is_sure, "{code}"),
+            other => panic!("{code}: {other:?}"),
+        }
+    }
+}
+
+/// The server has read the statement, and waits for its end. That ends by no timeout before PostgreSQL 17.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_frozen_within_a_statement_is_ended_by_the_next_one_and_nobody_else_is() {
+    let Some(mut schema) = Schema::fresh(Kind::Postgres).await else { return };
+    // As a user that may not end everybody's sessions.
+    schema.by_a_role().await;
+    let mut bystander = PgConnection::connect(server_of(&schema.url)).await.unwrap();
+    let first = schema.open().await;
+    make(&*first, &key("orders"), &create()).await;
+    let (proxy, url) = Proxy::before(server_of(&schema.url)).await;
+    let mut frozen = PgConnection::connect(&url).await.unwrap();
+    let term = first.lease().unwrap().term().unwrap();
+    let begun = format!(
+        "SET search_path = {}; SET idle_in_transaction_session_timeout = 2000; SET statement_timeout = 1000; BEGIN;
+         SELECT epoch FROM leader WHERE epoch = {} FOR KEY SHARE",
+        schema.name, term.epoch
+    );
+    frozen.execute(sqlx::raw_sql(AssertSqlSafe(begun))).await.unwrap();
+    // Prepared first, so that the end of the next message is that of its values.
+    let query = || sqlx::query("SELECT $1::text").bind("x");
+    query().execute(&mut frozen).await.unwrap();
+    proxy.withhold_sync();
+    let hangs = timeout(Duration::from_secs(4), query().execute(&mut frozen)).await;
+    assert!(hangs.is_err(), "no timeout of the server ends it: {hangs:?}");
+    let next = schema.follower().await;
+    let began = Instant::now();
+    timeout(Duration::from_secs(9), next.lease().unwrap().lead("next", |_| {})).await.expect("it takes over");
+    eprintln!("takes over from a leader that is frozen within a statement after {:?}", began.elapsed());
+    bystander.ping().await.expect("it blocked nobody");
+    make(&*next, &key("orders"), &describe("goes on")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_may_be_made_by_somebody_else_and_a_database_has_to_be_in_utf_8() {
+    let Some(mut schema) = Schema::fresh(Kind::Postgres).await else { return };
+    schema.by_a_role().await;
+    let (user, url) = (&schema.name, &schema.url);
+    open_store(url).await.expect("the schema is there");
+    let refused = open_store(&url.replace("?schema=", "?schema=other_")).await.unwrap_err();
+    assert!(
+        matches!(&refused, OpenError::Place(why) if why.contains("a schema that is there")),
+        "{refused:?}"
+    );
+
+    let mut admin = PgConnection::connect(&given("CUTOVER_TEST_POSTGRES").unwrap()).await.unwrap();
+    let make = format!("CREATE DATABASE {user} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+    admin.execute(sqlx::raw_sql(AssertSqlSafe(make))).await.unwrap();
+    let refused = open_store(&server_of(url).replace("/postgres", &format!("/{user}"))).await.unwrap_err();
+    assert!(matches!(&refused, OpenError::Place(why) if why.contains("LATIN1")), "{refused:?}");
+    admin.execute(sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {user}")))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_session_is_refused() {
+    let Some(schema) = Schema::fresh(Kind::Postgres).await else { return };
+    let url = format!("{}&options=-c%20default_transaction_read_only%3Don", schema.url);
+    let refused = open_store(&url).await.unwrap_err().to_string();
+    assert!(refused.contains("read-only"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_is_refused() {
+    for pooler in ["CUTOVER_TEST_PGBOUNCER_TRANSACTION", "CUTOVER_TEST_PGBOUNCER_SESSION"] {
+        let Some(url) = given(pooler) else { return };
+        let refused = open_store(&url).await.unwrap_err().to_string();
+        assert!(refused.contains("not through a pooler"), "{refused}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
@@ -33,6 +33,8 @@ struct Messages {
     is_lost: AtomicBool,
     /// Of the next message, `Sync` does not arrive, nor does anything after it.
     is_sync_withheld: AtomicBool,
+    /// The next message with this text arrives without so many bytes of its end, and nothing after it.
+    stalls_at: Mutex<Option<(&'static [u8], usize)>>,
     /// So many bytes pass in a millisecond. 0: as fast as they come.
     bytes_per_ms: AtomicUsize,
 }
@@ -67,8 +69,10 @@ impl Proxy {
                     if let Ok(server) = TcpStream::connect(server).await {
                         let (client, server) = (&mut { client }, &mut { server });
                         tokio::select! {
-                            () = pass(client, server, state, &messages) => {}
+                            // First: otherwise a question and its answer may still pass.
+                            biased;
                             Ok(()) = freezes.changed() => std::future::pending().await,
+                            () = pass(client, server, state, &messages) => {}
                         }
                     }
                 });
@@ -99,6 +103,11 @@ impl Proxy {
         self.messages.is_sync_withheld.store(true, SeqCst);
     }
 
+    /// The next message with this text arrives without so many bytes of its end, and nothing after it.
+    pub fn stall_at(&self, text: &'static str, withheld: usize) {
+        *self.messages.stalls_at.lock().unwrap() = Some((text.as_bytes(), withheld));
+    }
+
     /// So many bytes reach the server in a millisecond.
     pub fn slow(&self, bytes_per_ms: usize) {
         self.messages.bytes_per_ms.store(bytes_per_ms, SeqCst);
@@ -111,7 +120,13 @@ impl Proxy {
     }
 }
 
+/// What a commit ends with in PostgreSQL and in MySQL. `READ COMMITTED` is no commit.
+const COMMITS: [&[u8]; 2] = [b"COMMIT\0", b"COMMIT;"];
 const SYNC: &[u8] = b"S\0\0\0\x04";
+
+fn has(message: &[u8], text: &[u8]) -> bool {
+    message.windows(text.len()).any(|part| part == text)
+}
 
 async fn until(network: &mut watch::Receiver<Network>, is: Network) {
     _ = network.wait_for(|network| *network == is).await;
@@ -135,13 +150,18 @@ async fn pass(
             () = until(&mut network, Network::Hangs) => {}
             read = client.read(&mut asked) => {
                 let Ok(count @ 1..) = read else { return };
-                let is_commit = asked[..count].windows(6).any(|part| part == b"COMMIT");
+                let is_commit = COMMITS.iter().any(|text| has(&asked[..count], text));
                 if is_commit && messages.is_lost.swap(false, SeqCst) {
                     return;
                 }
                 let bytes_per_ms = messages.bytes_per_ms.load(SeqCst);
                 if let Some(ms) = count.checked_div(bytes_per_ms) {
                     tokio::time::sleep(Duration::from_millis(ms as u64)).await;
+                }
+                let stalls = messages.stalls_at.lock().unwrap().take_if(|(text, _)| has(&asked[..count], text));
+                if let Some((_, withheld)) = stalls {
+                    _ = server.write_all(&asked[..count - withheld]).await;
+                    std::future::pending::<()>().await;
                 }
                 let is_withheld = asked[..count].ends_with(SYNC) && messages.is_sync_withheld.swap(false, SeqCst);
                 let passes = if is_withheld { count - SYNC.len() } else { count };

@@ -1,29 +1,33 @@
 //! Tokens, and what was done to them.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use sqlx::PgConnection;
 
 use super::{
-    PostgresStore,
-    transaction::{READ, Size, Unwritten},
+    ServerStore,
+    connections::Connection,
+    dialect::{Dialect, Size},
+    statement::{Column, Statement},
+    transaction::{READ, Unwritten},
 };
 use crate::store::{
     Error, TOKEN_EVENTS_MAX, TokenChange, TokenEvent, TokenRecord, TokenStore,
     sql::{
         entry::encoded,
-        row::{int, json, number},
+        row::{Columns as _, int, json, number},
     },
 };
 
 #[async_trait]
-impl TokenStore for PostgresStore {
+impl<D: Dialect> TokenStore for ServerStore<D> {
     async fn tokens(&self) -> Result<Vec<TokenRecord>, Error> {
         // A leader waits for a change whose outcome it does not know. A plain read would see the token as before it.
         let (mut tx, bounds) = match self.lease.term() {
             Some(_) => self.writing(&self.records, Size::default()).await?,
             None => self.reading(&self.readers, READ).await?,
         };
-        let rows = sqlx::query("SELECT record, used_ms FROM tokens ORDER BY id").fetch_all(&mut *tx);
+        let rows = tx.rows(Statement::new("SELECT record, used_ms FROM tokens ORDER BY id"));
         let rows = bounds.of(rows).await;
         let record = |row| {
             let record: TokenRecord = json(row, "record", || "a token's record".to_owned())?;
@@ -41,72 +45,63 @@ impl TokenStore for PostgresStore {
     }
 
     async fn note_used(&self, used: &[(String, u64)]) -> Result<(), Error> {
-        let (names, at): (Vec<_>, Vec<_>) = used.iter().map(|(name, at_ms)| (&**name, int(*at_ms))).unzip();
-        let (mut tx, bounds) =
-            self.writing(&self.records, Size { rows: used.len(), ..Size::default() }).await?;
-        let noted = sqlx::query(
-            "UPDATE tokens SET used_ms = greatest(used_ms, used.at_ms) FROM
-             (SELECT name, max(at_ms) AS at_ms FROM unnest($1::text[], $2::bigint[])
-              AS given (name, at_ms) GROUP BY name) AS used WHERE tokens.id = used.name",
-        )
-        .bind(names)
-        .bind(at)
-        .execute(&mut *tx);
-        let noted = bounds.of(noted).await;
+        let mut last = BTreeMap::<&str, i64>::new();
+        for (name, at_ms) in used {
+            let last = last.entry(name).or_default();
+            *last = int(*at_ms).max(*last);
+        }
+        let size = Size { rows: last.len(), ..Size::default() };
+        let (names, at) = last.into_iter().unzip();
+        let used = vec![("id", Column::Texts(names)), ("at_ms", Column::Ints(at))];
+        let (mut tx, bounds) = self.writing(&self.records, size).await?;
+        let noted = bounds.of(tx.run(Statement::new(D::NOTE_USED).list(used))).await;
         tx.end(noted).await.map(drop)
     }
 
     async fn token_events(&self, before: u64, limit: u32) -> Result<Vec<(u64, TokenEvent)>, Error> {
         let (mut tx, bounds) = self.reading(&self.readers, READ).await?;
-        let rows = sqlx::query("SELECT id, record FROM token_events WHERE id < $1 ORDER BY id DESC LIMIT $2")
-            .bind(int(before))
-            .bind(i64::from(limit))
-            .fetch_all(&mut *tx);
-        let rows = bounds.of(rows).await;
+        let events =
+            Statement::new("SELECT id, record FROM token_events WHERE id < ? ORDER BY id DESC LIMIT ?");
+        let rows = bounds.of(tx.rows(events.int(int(before)).int(i64::from(limit)))).await;
         let event = |row| Ok((number(row, "id")?, json(row, "record", || "a token's event".to_owned())?));
         tx.end(rows).await?.iter().map(event).collect()
     }
 }
 
-async fn write(
-    tx: &mut PgConnection,
+async fn write<D: Dialect>(
+    tx: &mut Connection<D>,
     TokenChange { expected, record: token, event: TokenEvent { token: name, .. } }: &TokenChange,
     record: Option<&str>,
     event: &str,
 ) -> Result<(), Unwritten> {
-    let hash = token.as_ref().map(|token| &*token.hash);
+    let hash = token.as_ref().map_or("", |token| &*token.hash);
     let written = match (expected, record) {
-        (None, Some(record)) => {
-            sqlx::query("INSERT INTO tokens (id, hash, record) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-                .bind(name)
-                .bind(hash)
-                .bind(record)
-        }
+        // If there is one, that is a conflict as well.
+        (None, Some(record)) => Statement::new("INSERT INTO tokens (id, hash, record) VALUES (?, ?, ?)")
+            .text(name)
+            .text(hash)
+            .text(record),
         (Some(expected), Some(record)) => {
-            sqlx::query("UPDATE tokens SET hash = $2, record = $3 WHERE id = $1 AND hash = $4")
-                .bind(name)
-                .bind(hash)
-                .bind(record)
-                .bind(expected)
+            Statement::new("UPDATE tokens SET hash = ?, record = ? WHERE id = ? AND hash = ?")
+                .text(hash)
+                .text(record)
+                .text(name)
+                .text(expected)
         }
         (Some(expected), None) => {
-            sqlx::query("DELETE FROM tokens WHERE id = $1 AND hash = $2").bind(name).bind(expected)
+            Statement::new("DELETE FROM tokens WHERE id = ? AND hash = ?").text(name).text(expected)
         }
         (None, None) => return Err(Unwritten::Conflict),
     };
-    if written.execute(&mut *tx).await?.rows_affected() != 1 {
+    if tx.run(written).await? != 1 {
         return Err(Unwritten::Conflict);
     }
     // One change at a time, so numbers are without gaps, and in order.
-    sqlx::query(
-        "INSERT INTO token_events (id, record) SELECT coalesce(max(id), 0) + 1, $1 FROM token_events",
-    )
-    .bind(event)
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query("DELETE FROM token_events WHERE id <= (SELECT max(id) FROM token_events) - $1")
-        .bind(i64::from(TOKEN_EVENTS_MAX))
-        .execute(tx)
-        .await?;
+    let last = tx.row(Statement::new("SELECT coalesce(max(id), 0) AS id FROM token_events")).await?;
+    let next = last.get_int("id")? + 1;
+    let append = Statement::new("INSERT INTO token_events (id, record) VALUES (?, ?)");
+    tx.run(append.int(next).text(event)).await?;
+    let drop_oldest = Statement::new("DELETE FROM token_events WHERE id <= ?");
+    tx.run(drop_oldest.int(next - i64::from(TOKEN_EVENTS_MAX))).await?;
     Ok(())
 }

@@ -6,14 +6,13 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection, raw_sql};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    PostgresStore,
-    connections::{Connections, Turn},
-    failure::Failure,
-    session::idle_ms,
+    ServerStore,
+    connections::{Connection, Connections, Turn},
+    dialect::{Dialect, Order, Size},
+    statement::Statement,
 };
 use crate::store::{CALL, Error, Lease, Store as _, Term, Upkeep, sql::row::int};
 
@@ -28,41 +27,11 @@ pub(super) const READ: Duration = Duration::from_secs(10);
 /// The same for all that a leader has to know: millions of rows when it starts.
 pub(super) const LOAD: Duration = Duration::from_secs(120);
 
-/// Of advisory locks: "Cuto". The schema is the second part.
-const LOCKS: i32 = 0x4375_746f;
-
-/// What only one transaction does at a time. It is locked until its commit has ended, even if nobody waits for that any
-/// more, so what is decided later is written later.
-#[derive(Clone, Copy)]
-pub(super) enum Order {
-    Schema,
-    /// Instances, passes, cursors and tokens.
-    Records,
-    /// What was reported. Commits do not wait for it.
-    Windows,
-}
-
-impl Order {
-    /// Waits for the one before.
-    pub(super) async fn wait(self, tx: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
-        let lock = LOCKS + self as i32;
-        let wait = sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext($2))").bind(lock).bind(schema);
-        wait.execute(tx).await.map(drop)
-    }
-}
-
 /// The only connection for writes of one kind. Another kind does not wait for them.
-pub(super) struct Writer {
+pub(super) struct Writer<D: Dialect> {
     /// `None`: commits. The counter's row is their lock.
     pub(super) order: Option<Order>,
-    pub(super) connection: Connections,
-}
-
-/// How much a transaction sends.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Size {
-    pub(super) rows: usize,
-    pub(super) bytes: usize,
+    pub(super) connection: Connections<D>,
 }
 
 /// Why a write was not made, or may not have been.
@@ -119,20 +88,25 @@ impl Bounds {
 }
 
 /// A transaction. Dropped before it has ended, it closes its connection, and the server rolls back.
-pub(super) struct Transaction<'a> {
-    store: &'a PostgresStore,
-    turn: Turn<'a>,
+pub(super) struct Transaction<'a, D: Dialect> {
+    store: &'a ServerStore<D>,
+    turn: Turn<'a, D>,
     reads: bool,
 }
 
-impl Transaction<'_> {
+impl<D: Dialect> Transaction<'_, D> {
+    /// Waits for the transaction before, in an order that this one's writer is not in.
+    pub(super) async fn wait_for(&mut self, order: Order) -> Result<(), sqlx::Error> {
+        wait_for(&mut self.turn, order).await
+    }
+
     /// Commits what was done, or rolls back.
     pub(super) async fn end<T>(mut self, done: Result<T, Unwritten>) -> Result<T, Error> {
         let done = match done {
             Ok(done) => done,
             Err(why) => {
                 if matches!(why, Unwritten::Conflict)
-                    && let Ok(Ok(_)) = timeout(ANSWER, self.turn.execute(raw_sql("ROLLBACK"))).await
+                    && let Ok(Ok(_)) = timeout(ANSWER, self.turn.execute(D::ROLLBACK)).await
                 {
                     self.turn.give_back();
                 }
@@ -140,11 +114,11 @@ impl Transaction<'_> {
             }
         };
         // From here on nobody knows what became of it if the answer is lost.
-        match timeout(ANSWER, self.turn.execute(raw_sql("COMMIT"))).await {
+        match timeout(ANSWER, self.turn.execute(D::COMMIT)).await {
             Ok(Ok(_)) => self.turn.give_back(),
             _ if self.reads => {}
-            // An ERROR rolls back; FATAL and a lost connection prove nothing.
-            Ok(Err(error)) if Failure::is_rolled_back(&error) => {
+            // A lost connection proves nothing.
+            Ok(Err(error)) if D::is_rolled_back(&error) => {
                 return Err(self.store.unwritten(error.into()));
             }
             Ok(Err(error)) => return Err(self.store.unwritten(Unwritten::Unknown(error.to_string()))),
@@ -158,46 +132,42 @@ impl Transaction<'_> {
     }
 }
 
-impl Deref for Transaction<'_> {
-    type Target = PgConnection;
+impl<D: Dialect> Deref for Transaction<'_, D> {
+    type Target = Connection<D>;
 
-    fn deref(&self) -> &PgConnection {
+    fn deref(&self) -> &Connection<D> {
         &self.turn
     }
 }
 
-impl DerefMut for Transaction<'_> {
-    fn deref_mut(&mut self) -> &mut PgConnection {
+impl<D: Dialect> DerefMut for Transaction<'_, D> {
+    fn deref_mut(&mut self) -> &mut Connection<D> {
         &mut self.turn
     }
 }
 
-impl PostgresStore {
+impl<D: Dialect> ServerStore<D> {
     /// Begins a transaction that writes so much, and holds the leader's seat until it ends. Refused unless this
     /// controller leads.
     pub(super) async fn writing<'a>(
         &'a self,
-        writer: &'a Writer,
+        writer: &'a Writer<D>,
         size: Size,
-    ) -> Result<(Transaction<'a>, Bounds), Error> {
+    ) -> Result<(Transaction<'a, D>, Bounds), Error> {
         let Some(term) = self.lease.term() else { return Err(deposed()) };
+        if let Some(why) = self.dialect.too_large(size) {
+            return Err(Error::Unavailable(format!("{}: {why}", self.place)));
+        }
         let rows = ROW.saturating_mul(u32::try_from(size.rows).unwrap_or(u32::MAX));
-        // The server waits for a message of this size.
-        let idle_ms = idle_ms(size.bytes);
-        let limit = WRITE + rows + Duration::from_millis(idle_ms.unwrap_or_default());
-        let bounds = self.bounds(Some(term), limit);
+        let bounds = self.bounds(Some(term), WRITE + rows + size.arrives_in());
         let begun = async {
             let mut turn = writer.connection.turn().await?;
-            turn.execute(raw_sql("BEGIN")).await?;
-            if !self.is_in_term(&bounds, &mut turn, "FOR KEY SHARE").await? {
+            turn.execute(&self.dialect.begin(size)).await?;
+            if !is_in_term(&bounds, &mut turn, D::SHARED).await? {
                 return Ok(None);
             }
-            if let Some(idle_ms) = idle_ms {
-                let wait = format!("SET LOCAL idle_in_transaction_session_timeout = {idle_ms}");
-                turn.execute(raw_sql(AssertSqlSafe(wait))).await?;
-            }
             if let Some(order) = writer.order {
-                order.wait(&mut turn, &self.schema).await?;
+                wait_for(&mut turn, order).await?;
             }
             Ok::<_, sqlx::Error>(Some(turn))
         };
@@ -207,9 +177,9 @@ impl PostgresStore {
     /// Begins a transaction that reads. If this controller leads, it is refused unless the database knows its term.
     pub(super) async fn reading<'a>(
         &'a self,
-        from: &'a Connections,
+        from: &'a Connections<D>,
         limit: Duration,
-    ) -> Result<(Transaction<'a>, Bounds), Error> {
+    ) -> Result<(Transaction<'a, D>, Bounds), Error> {
         self.reading_in(self.lease.term(), from, limit).await
     }
 
@@ -217,15 +187,15 @@ impl PostgresStore {
     pub(super) async fn reading_in<'a>(
         &'a self,
         term: Option<Term>,
-        from: &'a Connections,
+        from: &'a Connections<D>,
         limit: Duration,
-    ) -> Result<(Transaction<'a>, Bounds), Error> {
+    ) -> Result<(Transaction<'a, D>, Bounds), Error> {
         let limit = if term.is_some() { limit } else { limit.min(CALL) };
         let bounds = self.bounds(term, limit);
         let begun = async {
             let mut turn = from.turn().await?;
-            turn.execute(raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await?;
-            let is_in_term = self.is_in_term(&bounds, &mut turn, "").await?;
+            turn.execute(D::READ).await?;
+            let is_in_term = is_in_term(&bounds, &mut turn, "").await?;
             Ok::<_, sqlx::Error>(is_in_term.then_some(turn))
         };
         Ok((self.begun(begun, &bounds, true).await?, bounds))
@@ -235,24 +205,12 @@ impl PostgresStore {
         Bounds { lease: self.lease.clone(), term, until: Instant::now() + limit }
     }
 
-    async fn is_in_term(
-        &self,
-        bounds: &Bounds,
-        tx: &mut PgConnection,
-        lock: &'static str,
-    ) -> Result<bool, sqlx::Error> {
-        match &bounds.term {
-            Some(term) => is_seated(tx, term, &self.schema, lock).await,
-            None => Ok(true),
-        }
-    }
-
     async fn begun<'a>(
         &'a self,
-        begun: impl Future<Output = Result<Option<Turn<'a>>, sqlx::Error>>,
+        begun: impl Future<Output = Result<Option<Turn<'a, D>>, sqlx::Error>>,
         bounds: &Bounds,
         reads: bool,
-    ) -> Result<Transaction<'a>, Error> {
+    ) -> Result<Transaction<'a, D>, Error> {
         let begun = bounds.of(begun).await.map_err(|why| self.unwritten(why))?;
         if let (None, Some(term)) = (&begun, &bounds.term) {
             self.lease.depose(term);
@@ -283,7 +241,7 @@ impl PostgresStore {
             Unwritten::Conflict => Error::Conflict,
             Unwritten::Deposed => deposed(),
             Unwritten::Damaged(error) => error,
-            Unwritten::Failed(error) => Failure::of(&error).into_error(&self.place),
+            Unwritten::Failed(error) => D::failed(&error).into_error(&self.place),
             Unwritten::Silent => Error::Unavailable(format!("{} does not answer", self.place)),
             Unwritten::Unknown(why) => Error::Unknown(format!("{}: {why}", self.place)),
         }
@@ -294,18 +252,34 @@ fn deposed() -> Error {
     Error::Unavailable("another controller leads now: ask that one".to_owned())
 }
 
-/// Whether the database that this connection leads to knows the term: not if another controller leads, nor if this is
-/// a copy from before, or a standby that was promoted since.
-pub(super) async fn is_seated(
-    tx: &mut PgConnection,
-    term: &Term,
-    schema: &str,
-    lock: &'static str,
+async fn wait_for<D: Dialect>(turn: &mut Turn<'_, D>, order: Order) -> Result<(), sqlx::Error> {
+    let connection: &mut Connection<D> = turn;
+    connection.dialect.wait_for(&mut connection.inner, order).await
+}
+
+async fn is_in_term<D: Dialect>(
+    bounds: &Bounds,
+    connection: &mut Connection<D>,
+    lock: &str,
 ) -> Result<bool, sqlx::Error> {
+    match &bounds.term {
+        Some(term) => is_seated(&*connection.dialect, &mut connection.inner, term, lock).await,
+        None => Ok(true),
+    }
+}
+
+/// Whether the database that this connection leads to knows the term: not if another controller leads, nor if this is
+/// a copy from before, or a replica that was promoted since.
+pub(in crate::store) async fn is_seated<D: Dialect>(
+    dialect: &D,
+    connection: &mut D::Connection,
+    term: &Term,
+    lock: &str,
+) -> Result<bool, sqlx::Error> {
+    let (fence, database, and_here) = (D::FENCE, D::DATABASE, dialect.and_here());
     let seat = format!(
-        "SELECT epoch FROM leader WHERE epoch = $1 AND holder = $2 AND current_schema() = $3
-         AND database = current_setting('cutover.database', true) {lock}"
+        r#"SELECT epoch FROM {fence} WHERE epoch = ? AND holder = ? AND "database" = {database}{and_here} {lock}"#
     );
-    let seat = sqlx::query(AssertSqlSafe(seat)).bind(int(term.epoch)).bind(&term.holder).bind(schema);
-    Ok(seat.fetch_optional(tx).await?.is_some())
+    let seat = Statement::new(seat).int(int(term.epoch)).text(&term.holder);
+    Ok(!dialect.rows(connection, seat).await?.is_empty())
 }
