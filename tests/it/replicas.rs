@@ -143,7 +143,9 @@ async fn a_standby_takes_over_at_once_from_one_that_is_stopped(kind: Kind) {
 
 async fn no_change_is_lost_when_leaders_are_killed(kind: Kind) {
     let Some(schema) = Schema::fresh(kind).await else { return };
-    let rounds = std::env::var("CUTOVER_TEST_ROUNDS").ok().map_or(4, |rounds| rounds.parse().unwrap());
+    // The rules are the same on both, so the second one takes fewer.
+    let usual = if kind == Kind::Postgres { 4 } else { 2 };
+    let rounds = std::env::var("CUTOVER_TEST_ROUNDS").ok().map_or(usual, |rounds| rounds.parse().unwrap());
     let mut replicas = vec![Replica::start(&schema.url).await, Replica::start(&schema.url).await];
     let leads = leader(&replicas).await;
     create(&replicas[leads]).await;
@@ -186,7 +188,7 @@ async fn a_leader_that_was_frozen_commits_nothing_and_grants_nothing(kind: Kind)
     let mut stream = routing.watch(watch.clone()).await.unwrap().into_inner();
     stream.message().await.unwrap().expect("registered");
 
-    old.signal(Signal::SIGSTOP);
+    old.frozen().await;
     // It gets all of these before it runs again.
     let pin = v1::SetPinRequest {
         key: "orders".to_owned(),

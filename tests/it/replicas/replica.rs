@@ -88,6 +88,20 @@ impl Replica {
         kill(Pid::from_raw(self.child.id().unwrap().cast_signed()), signal).unwrap();
     }
 
+    /// Stops it, and waits until each of its threads has stopped: on a busy machine they go on for a while.
+    pub async fn frozen(&self) {
+        self.signal(Signal::SIGSTOP);
+        let is_running = |thread: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
+            // After the name, which is in parentheses.
+            stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('T'))
+        };
+        let threads = format!("/proc/{}/task", self.child.id().unwrap());
+        while std::fs::read_dir(&threads).unwrap().any(is_running) {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     pub async fn killed(&mut self) {
         self.signal(Signal::SIGKILL);
         self.child.wait().await.unwrap();
