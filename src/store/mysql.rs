@@ -115,9 +115,8 @@ impl Dialect for MySql {
     const NOTE_USED: &'static str = "UPDATE {list} STRAIGHT_JOIN tokens ON tokens.id = put.id
         SET tokens.used_ms = greatest(tokens.used_ms, put.at_ms)";
 
-    fn begin(&self, _size: Size) -> Cow<'static, str> {
-        // The server waits for each part of a message, so it may be as large as it likes.
-        session::BEGIN.into()
+    fn begin(&self, size: Size) -> Cow<'static, str> {
+        session::begin(size).into()
     }
 
     fn too_large(&self, size: Size) -> Option<String> {

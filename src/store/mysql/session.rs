@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use sqlx::{AssertSqlSafe, Executor as _, MySqlConnection, Row as _, mysql::MySqlRow, raw_sql};
 
+use crate::store::server::dialect::Size;
+
 /// The server ends a statement that takes longer: MariaDB each, MySQL one that only reads.
 const STATEMENT_S: u32 = 120;
 /// Longest wait for a lock. A commit waits for the one before it.
@@ -14,8 +16,12 @@ const SILENT_S: u32 = 2;
 /// The same for a connection without such a transaction.
 const IDLE_S: u32 = 600;
 
-/// Begins a transaction that writes.
-pub(super) const BEGIN: &str = "SET SESSION wait_timeout = 2; START TRANSACTION";
+/// Begins a transaction that writes. To make a large message takes time as well.
+pub(super) fn begin(size: Size) -> String {
+    let silent_s = u64::from(SILENT_S) + size.arrives_in().as_secs();
+    format!("SET SESSION wait_timeout = {silent_s}; START TRANSACTION")
+}
+
 /// Ends it. If the answer to the second part is lost, so is that to the first.
 pub(super) const COMMIT: &str = "COMMIT; SET SESSION wait_timeout = 600";
 pub(super) const ROLLBACK: &str = "ROLLBACK; SET SESSION wait_timeout = 600";
@@ -176,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_texts_have_the_limits() {
-        assert!(BEGIN.contains(&format!("wait_timeout = {SILENT_S};")));
+        assert_eq!(begin(Size::default()), "SET SESSION wait_timeout = 2; START TRANSACTION");
         assert!([COMMIT, ROLLBACK].iter().all(|text| text.ends_with(&format!("wait_timeout = {IDLE_S}"))));
     }
 
