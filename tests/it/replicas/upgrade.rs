@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     sidecar::client::{is_ready, json_on},
-    store::postgres::Schema,
+    store::schema::{Kind, Schema},
 };
 
 /// A service with the old version's SDK: its sidecar, called until `stop`. Returns how many writes were made.
@@ -82,7 +82,7 @@ async fn until_on_standby(replica: &Replica) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn controllers_are_replaced_by_another_version_while_services_go_on() {
-    let Some(schema) = Schema::fresh() else { return };
+    let Some(schema) = Schema::fresh(Kind::Postgres).await else { return };
     let new = Path::new(env!("CARGO_BIN_EXE_cutover"));
     let old = std::env::var_os("CUTOVER_TEST_OLD").map_or_else(|| new.to_owned(), PathBuf::from);
     let mut replicas =
