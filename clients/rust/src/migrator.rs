@@ -53,10 +53,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 pub use crate::stamp::{AHEAD_MS, StampError, Stamper, stamp};
-pub use error::{Cause, ReadError, RefusedUntil, Unavailable, WriteError};
+pub use error::{
+    Cause, ReadError, RefusedUntil, TRANSACT_MAX, TRANSACT_MAX_BYTES, Unavailable, WriteError, WritesError,
+};
 pub use listing::{LIST_MAX, Listing};
 pub use put_if::PutIf;
-pub use transacting::{TRANSACT_MAX, TRANSACT_MAX_BYTES, Writes, WritesError};
+pub use transacting::Writes;
 
 use crate::{
     report::{Event, Origin, Outcome, Recorder, StoreRole},

@@ -4,7 +4,7 @@ mod writes;
 
 use std::sync::Arc;
 
-pub use writes::{TRANSACT_MAX, TRANSACT_MAX_BYTES, Writes, WritesError};
+pub use writes::Writes;
 
 use super::{
     Cause, Inner, Migrator, WriteError,
@@ -22,7 +22,8 @@ use crate::{
 
 impl Migrator {
     /// Puts and deletes several records of one tenant, and returns the version that all of them have. Each store
-    /// applies all of it or none. At most [`TRANSACT_MAX`] records and [`TRANSACT_MAX_BYTES`] bytes.
+    /// applies all of it or none. At most [`super::TRANSACT_MAX`] records and
+    /// [`super::TRANSACT_MAX_BYTES`] bytes.
     ///
     /// Like [`Self::put`] it overwrites what is there, and each record keeps the promises of a put: once it is
     /// acknowledged, every read finds all of it or later writes. If it is not applied, nobody ever finds any of it.

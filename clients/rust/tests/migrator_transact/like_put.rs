@@ -41,10 +41,11 @@ fn given() -> impl Strategy<Value = Given> {
 }
 
 impl Given {
-    fn apply(&self, store: &Faulty<MemoryStore>) {
+    /// `versions`: of long ago, and of the future.
+    fn apply(&self, store: &Faulty<MemoryStore>, versions: [Version; 2]) {
         if let Some((later, deleted)) = self.record {
             let value = (!deleted).then(|| b"seeded".to_vec());
-            store.inner().insert(id(), Record { version: version(later), value });
+            store.inner().insert(id(), Record { version: versions[usize::from(later)], value });
         }
         for (verb, all) in [(Verb::Get, &self.gets), (Verb::Put, &self.puts)] {
             for fails in all {
@@ -85,11 +86,13 @@ fn left(world: &World) -> impl PartialEq + std::fmt::Debug + use<> {
 
 async fn both(rung: usize, no_fallback: bool, given: [Given; 2], is_delete: bool) {
     let mut seen = Vec::new();
+    // Of one moment: the clock must not make a difference.
+    let versions = [false, true].map(version);
     for transacts in [false, true] {
         let world = World::at(ROUTED[rung]);
         world.route(Route { rung: ROUTED[rung], no_fallback, ..Route::DEFAULT });
-        given[0].apply(&world.source);
-        given[1].apply(&world.target);
+        given[0].apply(&world.source, versions);
+        given[1].apply(&world.target, versions);
         let writes =
             if is_delete { Writes::new().delete(KEY) } else { Writes::new().put_bytes(KEY, b"new".to_vec()) };
         let answer = match (transacts, is_delete) {

@@ -2,40 +2,13 @@
 
 use serde::Serialize;
 
-use super::super::WriteError;
+use super::super::error::{TRANSACT_MAX, TRANSACT_MAX_BYTES, WriteError, WritesError};
 use crate::store::{Id, Record, Version, document::Document};
-
-/// How many records a transaction has at most: what DynamoDB writes at once.
-pub const TRANSACT_MAX: usize = 100;
-
-/// How many bytes they have at most, keys and values together: the same.
-pub const TRANSACT_MAX_BYTES: usize = 4_000_000;
 
 /// Puts and deletes of different records, for [`super::Migrator::transact`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Writes(Vec<(String, Option<Vec<u8>>)>);
-
-/// Writes that no transaction can have.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WritesError {
-    /// There are none.
-    #[error("a transaction needs at least one write")]
-    Empty,
-    /// More than [`TRANSACT_MAX`].
-    #[error("a transaction has at most {TRANSACT_MAX} writes, and got {0}: make several transactions")]
-    TooMany(usize),
-    /// More than [`TRANSACT_MAX_BYTES`].
-    #[error(
-        "a transaction has at most {TRANSACT_MAX_BYTES} bytes of keys and values, and got {0}: make several \
-         transactions"
-    )]
-    TooLarge(usize),
-    /// Two writes of one record.
-    #[error("a transaction writes each record once, and got key {0:?} twice: give the last value alone")]
-    Twice(String),
-}
 
 impl Writes {
     /// None yet.
