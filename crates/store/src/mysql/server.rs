@@ -32,7 +32,8 @@ impl Database for MySql {
     }
 
     /// Strict mode, so that values are never truncated; read committed, so that batches lock records and not
-    /// the gaps between them; UTC, in which points in time are written. `lock_wait_timeout` limits waiting for table locks, `wait_timeout` a silent
+    /// the gaps between them; UTC, in which points in time are written; no chain, or each COMMIT would begin a transaction in which
+    /// the next write is acknowledged and lost. `lock_wait_timeout` limits waiting for table locks, `wait_timeout` a silent
     /// client, `net_read_timeout` half a statement. The comments are MariaDB's and MySQL's own ways to limit
     /// a statement's duration (MySQL limits only reads).
     fn set_up(options: &ServerOptions) -> String {
@@ -41,7 +42,7 @@ impl Database for MySql {
         let call_ms = options.call_timeout.as_millis().max(1);
         format!(
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-             SET SESSION autocommit = 1, time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', \
+             SET SESSION autocommit = 1, completion_type = 'NO_CHAIN', time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', \
              innodb_lock_wait_timeout = {lock_s}, lock_wait_timeout = {lock_s}, \
              wait_timeout = {idle_s}, net_read_timeout = {idle_s} \
              /*M! , max_statement_time = {call_ms} / 1000 */ \
@@ -54,7 +55,7 @@ impl Database for MySql {
         'super_read_only', 'innodb_read_only', 'tx_read_only', 'transaction_read_only', 'wsrep_on', \
         'group_replication_group_name', 'group_replication_single_primary_mode', \
         'innodb_lock_wait_timeout', 'lock_wait_timeout', 'wait_timeout', 'net_read_timeout', \
-        'max_statement_time'); \
+        'max_statement_time', 'completion_type'); \
         SELECT 'server', CONCAT_WS(' ', @@hostname, @@port, @@server_id); SELECT 'backend', CONNECTION_ID()";
 
     // Not one statement: a UNION would truncate ON and OFF to one letter. `super_read_only` implies the
@@ -111,6 +112,14 @@ impl Database for MySql {
             limits.push(("max_statement_time", options.call_timeout.as_secs_f64().max(0.001)));
         }
         let value = |name: &str| said.get(name).and_then(|value| value.parse::<f64>().ok());
+        if let Some(kind) =
+            said.get("completion_type").filter(|kind| !matches!(kind.as_str(), "NO_CHAIN" | "0"))
+        {
+            return Some(format!(
+                "completion_type is {kind} in a session that set it to NO_CHAIN: an acknowledged write could be rolled \
+                 back. Connect without a pooler or proxy in between"
+            ));
+        }
         let unset =
             limits.into_iter().find(|(name, limit)| value(name).is_none_or(|is| is > limit + 0.001))?;
         Some(format!(

@@ -1,7 +1,7 @@
 //! Connections as people have them: sockets, poolers, few connections, users who may not do everything.
 
 use cutover_store::{
-    MySqlStore, PostgresStore, Put, Store,
+    MySqlStore, PostgresStore, Put, PutAll, ServerOptions, Store, Version,
     mapping::Dialect,
     spec::{Missing, Spec},
 };
@@ -107,6 +107,27 @@ async fn a_spec_limits_connections_and_names_the_application() {
     let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1";
     let open: i64 = sqlx::query_scalar(count).bind(&name).fetch_one(&admin).await.expect("counted");
     assert!((1..=2).contains(&open), "{open} connections");
+    sql(&admin, format!("DROP TABLE {name}")).await;
+}
+
+/// COMMIT and ROLLBACK begin a transaction there, unless a session says otherwise.
+#[tokio::test]
+async fn a_write_after_a_transaction_is_kept_where_the_server_chains_them() {
+    let Some(url) = url("MySQL", "CUTOVER_TEST_MYSQL_PRIMARY") else { return };
+    let (admin, name) = (MySqlPool::connect(&url).await.expect("connected"), table("chained"));
+    let alone = ServerOptions { connections: 1, ..options() };
+    sql(&admin, "SET GLOBAL completion_type = 'CHAIN'").await;
+    let store = MySqlStore::create(&url, &*name, alone).await;
+    sql(&admin, "SET GLOBAL completion_type = 'NO_CHAIN'").await;
+    let store = store.expect("created");
+    let other = MySqlStore::open(&url, &*name, alone).await.expect("opened");
+    let both = [(id("a"), record(1)), (id("b"), record(1))];
+    for (version, put) in [(2, PutAll::Applied), (3, PutAll::Refused(vec![(0, Version(2)), (1, Version(1))]))]
+    {
+        assert_eq!(store.put_all_if_newer(&both).await, Ok(put));
+        assert_eq!(store.put_if_newer(&id("a"), &record(version)).await, Ok(Put::Applied));
+        assert_eq!(other.get(&id("a")).await, Ok(Some(record(version))), "another session sees it");
+    }
     sql(&admin, format!("DROP TABLE {name}")).await;
 }
 
