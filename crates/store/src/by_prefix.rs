@@ -23,6 +23,8 @@ const IDENTITY_MAX_BYTES: usize = 900;
 pub(crate) struct Type {
     pub(crate) prefix: String,
     pub(crate) store: Arc<dyn Store>,
+    /// Its place in the order in which a transaction writes to the tables.
+    pub(crate) place: usize,
 }
 
 /// A store, and the places of its ids in a list.

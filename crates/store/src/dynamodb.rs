@@ -29,7 +29,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
     Copied, Cursor, Estimate, Id, Identity, KeyRange, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
-    Segment, Store, StoreError, Version, mapping::KeyType,
+    Segment, Store, StoreError, Version, mapping::KeyType, put_all::no_transactions,
 };
 use error::{Access, of_request};
 use item::{Item, item_of, key_of, number_of, place_of, record_of, version_of};
@@ -46,6 +46,8 @@ pub struct DynamoDbStore {
     options: DynamoDbOptions,
     /// The attribute that is the partition key.
     partition: String,
+    /// Whether DynamoDB takes transactions of it.
+    has_transactions: bool,
     /// Average bytes of a record on the last page, 0 before the first one: determines how many to ask for.
     usual_bytes: AtomicUsize,
 }
@@ -116,8 +118,9 @@ impl DynamoDbStore {
         let described =
             Retries::within(options.retry_timeout).run(|| table::describe(&client, table)).await?;
         let partition = table::partition_of(&described, table, &options)?;
+        let has_transactions = table::has_transactions(&described);
         let usual_bytes = AtomicUsize::new(0);
-        Ok(Self { client, pages, table: table.to_owned(), options, partition, usual_bytes })
+        Ok(Self { client, pages, table: table.to_owned(), options, partition, has_transactions, usual_bytes })
     }
 
     fn retries(&self) -> Retries {
@@ -212,6 +215,13 @@ impl Store for DynamoDbStore {
     }
 
     fn check_all(&self, _ids: &[Id]) -> Result<(), StoreError> {
+        if !self.has_transactions {
+            let why = format!(
+                "{} is a global table with multi-Region strong consistency, which has no transactions",
+                self.table
+            );
+            return Err(no_transactions(&why));
+        }
         Ok(())
     }
 

@@ -57,6 +57,8 @@ pub struct MySqlStore {
     packet_bytes: usize,
     /// Maximum records that a statement writes.
     written_max: usize,
+    /// Maximum statements of a text, so that all their lock waits end within the time of one.
+    waiting_max: usize,
     replicas: Replicas,
 }
 
@@ -143,8 +145,9 @@ impl MySqlStore {
         let ends_writes = rows.first().is_some_and(|row| row.len() == 2);
         let packet_bytes = rows.first().and_then(|row| row.try_get::<i64, _>(0).ok()).unwrap_or(1 << 20);
         let packet_bytes = usize::try_from(packet_bytes).unwrap_or(1 << 20);
+        let waiting_max = written_max(false, &options);
         let written_max = written_max(ends_writes, &options);
-        Ok(Self { calls, layout: Layout::new(table), packet_bytes, written_max, replicas })
+        Ok(Self { calls, layout: Layout::new(table), packet_bytes, written_max, waiting_max, replicas })
     }
 
     /// Waits for calls in flight and closes the connections.

@@ -77,6 +77,8 @@ pub struct TypeSpec {
     pub key_prefix: String,
     /// Its table, in the same database. Has no types itself.
     pub store: StoreSpec,
+    /// Its place in the file: a transaction writes to the tables in this order.
+    pub place: usize,
 }
 
 impl FromStr for Spec {

@@ -64,9 +64,13 @@ fn are_sql(parts: &Parts<'_, dyn Store>) -> bool {
 }
 
 impl ByPrefix {
-    /// The places of refused records are those in `records`, ascending.
+    /// Writes to the tables in the order of the types in the spec. The places of refused records are those in `records`, ascending.
     pub(super) async fn put_all(&self, records: &[(Id, Record)]) -> Result<PutAll, StoreError> {
-        let by_store = self.by_store(records.iter().map(|(id, _)| id))?;
+        let mut by_store = self.by_store(records.iter().map(|(id, _)| id))?;
+        by_store.sort_by_key(|(_, places)| {
+            let key = &records[places[0]].0.key;
+            self.types.iter().find(|it| key.starts_with(&it.prefix)).map(|it| it.place)
+        });
         let part = |places: &[usize]| places.iter().map(|place| records[*place].clone()).collect::<Vec<_>>();
         let parts: Parts<'_, dyn Store> =
             by_store.iter().map(|(store, places)| (*store, part(places))).collect();
@@ -86,8 +90,10 @@ impl ByPrefix {
         })
     }
 
+    /// A key of no type is [`Self::put_all`]'s to refuse, as it is a put's: it is no reason at a rung that does not write here.
     pub(super) fn check_parts(&self, ids: &[Id]) -> Result<(), StoreError> {
-        let by_store = self.by_store(ids.iter())?;
+        let ids: Vec<&Id> = ids.iter().filter(|id| self.of(&id.key).is_ok()).collect();
+        let by_store = self.by_store(ids.iter().copied())?;
         for (store, places) in &by_store {
             store.check_all(&places.iter().map(|place| ids[*place].clone()).collect::<Vec<_>>())?;
         }

@@ -8,7 +8,8 @@ use crate::{MemoryStore, suite};
 fn of(prefixes: &[&str]) -> (ByPrefix, Vec<Arc<MemoryStore>>) {
     let stores: Vec<Arc<MemoryStore>> = prefixes.iter().map(|_| Arc::new(MemoryStore::new())).collect();
     let types = prefixes.iter().zip(&stores);
-    let types = types.map(|(prefix, store)| Type { prefix: (*prefix).to_owned(), store: store.clone() });
+    let types =
+        types.map(|(prefix, store)| Type { prefix: (*prefix).to_owned(), store: store.clone(), place: 0 });
     (ByPrefix::new(types.collect()).expect("in byte order"), stores)
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use aws_sdk_dynamodb::{
     client::Waiters,
     types::{
-        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableDescription,
-        TableStatus, TimeToLiveStatus,
+        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, MultiRegionConsistency,
+        ScalarAttributeType, TableDescription, TableStatus, TimeToLiveStatus,
     },
 };
 
@@ -65,6 +65,11 @@ pub(super) async fn describe(client: &Client, table: &str) -> Result<TableDescri
         class: ErrorClass::Server,
         what: format!("DynamoDB does not describe {table:?}"),
     })
+}
+
+/// Whether it has transactions: a global table with multi-Region strong consistency has none.
+pub(super) fn has_transactions(described: &TableDescription) -> bool {
+    described.multi_region_consistency() != Some(&MultiRegionConsistency::Strong)
 }
 
 /// The attributes of the key, the partition key first.

@@ -64,8 +64,8 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
     })
 }
 
-/// Errors by which the server refuses what a write contains. An error ends the statement, which is its own
-/// transaction, before its commit begins, so nothing was written. An unknown number counts as one of these:
+/// Errors by which the server refuses what a write contains. An error ends the statement before its commit begins; after
+/// one in a longer transaction no `COMMIT` is sent. So nothing was written. An unknown number counts as one of these:
 /// it concerns this record or every record, and trying it alone tells which.
 pub(super) fn refused(error: &sqlx::Error) -> Option<StoreError> {
     let said = message(error);

@@ -30,18 +30,20 @@ impl Together for MySqlStore {
         Statement::begins(BEGIN.to_owned())
     }
 
+    fn deletes(&self) -> bool {
+        self.layout.table.has_ledger()
+    }
+
     async fn all(&self, records: &[(&Id, &Record)], over: Over) -> Result<Vec<Statement<MySql>>, StoreError> {
         self.check_ids(records.iter().map(|(id, _)| *id)).await?;
         if !self.layout.table.has_ledger() {
             return Ok(self.each(records)?.into_iter().map(Statement::text).collect());
         }
         let mut statements = Vec::new();
-        for of_kind in records.chunk_by(|(_, one), (_, other)| Kind::of(one) == Kind::of(other)) {
-            for part in of_kind.chunks(self.written_max) {
-                let bodies = self.bodies(Kind::of(part[0].1), over, part)?;
-                let ours = self.our_ledger();
-                statements.extend(bodies.into_iter().map(|body| Statement::text(format!("{ours}{body}"))));
-            }
+        for part in records.chunks(self.written_max) {
+            let bodies = self.bodies(Kind::of(part[0].1), over, part)?;
+            let ours = self.our_ledger();
+            statements.extend(bodies.into_iter().map(|body| Statement::text(format!("{ours}{body}"))));
         }
         Ok(statements)
     }
@@ -49,7 +51,7 @@ impl Together for MySqlStore {
 
 impl MySqlStore {
     /// A statement for each record and one after it that fails if it was not written: an AUTO_INCREMENT would hide one of
-    /// several.
+    /// several. MariaDB limits each of them, not the text.
     fn each(&self, records: &[(&Id, &Record)]) -> Result<Vec<String>, StoreError> {
         let check = format!("; SELECT EXP(1000 * (LAST_INSERT_ID() = {NOT_WRITTEN})); ");
         let tail = format!("{}{check}", self.layout.if_newer());
@@ -64,7 +66,7 @@ impl MySqlStore {
                 .try_into()
                 .expect("one record was given");
             match texts.last_mut() {
-                Some((count, text)) if *count < self.written_max && text.len() + one.len() <= limit_bytes => {
+                Some((count, text)) if *count < self.waiting_max && text.len() + one.len() <= limit_bytes => {
                     *count += 1;
                     text.push_str(&one);
                 }

@@ -20,7 +20,8 @@ pub(super) fn is_leaving(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| matches!(&*code, "25006" | "57P01" | "57P02" | "57P03"))
 }
 
-/// Errors that prove that nothing was changed, because each statement is its own transaction.
+/// Errors that prove that nothing was changed: each statement is its own transaction, or else belongs to one that can't be
+/// committed any more. None of these comes after a commit that began.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
     let said = message(error);
@@ -67,8 +68,8 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
     })
 }
 
-/// Errors by which the server refuses what a write contains. It rolls back after every ERROR: each statement
-/// is its own transaction, and no commit fails with one after it began. An unknown code counts as one of
+/// Errors by which the server refuses what a write contains. It rolls back after every ERROR: a statement
+/// that is its own transaction, or all of a longer one. No commit fails with one after it began. An unknown code counts as one of
 /// these: it concerns this record or every record, and trying it alone tells which.
 pub(super) fn refused(error: &sqlx::Error) -> Option<StoreError> {
     /// Connection, states of a transaction or a statement, resources, operators, system and internal errors.

@@ -36,6 +36,10 @@ impl Together for PostgresStore {
         Statement::begins("BEGIN".to_owned())
     }
 
+    fn deletes(&self) -> bool {
+        self.layout.ledger.is_some()
+    }
+
     async fn all(
         &self,
         records: &[(&Id, &Record)],
@@ -48,21 +52,15 @@ impl Together for PostgresStore {
             let given = self.layout.rows(records)?.0;
             return Ok(vec![Statement::prepared(&or_undone(&sql, "(SELECT count(*) FROM w)"), given)]);
         };
-        let mut statements = Vec::new();
-        for part in records.chunk_by(|(_, one), (_, other)| one.is_tombstone() == other.is_tombstone()) {
-            let (put, entries, remove) = ledger.writes(over);
-            // For its checks, also of tombstones.
-            let rows = self.layout.rows(part)?.0;
-            if !part[0].1.is_tombstone() {
-                statements
-                    .push(Statement::prepared(&or_undone(put.as_str(), "(SELECT count(*) FROM r)"), rows));
-                continue;
-            }
-            let given = tombstones(part)?.0;
-            statements.push(Statement::prepared(entries, given.clone()));
-            statements
-                .push(Statement::prepared(&or_undone(remove.as_str(), "(SELECT count(*) FROM ours)"), given));
+        let (put, entries, remove) = ledger.writes(over);
+        // For its checks, also of tombstones.
+        let rows = self.layout.rows(records)?.0;
+        if !records.iter().any(|(_, record)| record.is_tombstone()) {
+            let put = or_undone(put.as_str(), "(SELECT count(*) FROM r)");
+            return Ok(vec![Statement::prepared(&put, rows)]);
         }
-        Ok(statements)
+        let given = tombstones(records)?.0;
+        let remove = or_undone(remove.as_str(), "(SELECT count(*) FROM ours)");
+        Ok(vec![Statement::prepared(entries, given.clone()), Statement::prepared(&remove, given)])
     }
 }

@@ -50,7 +50,7 @@ impl StoreSpec {
             let mut types = Vec::with_capacity(self.types.len());
             for it in &self.types {
                 let store = open(&it.store, &connect, missing).boxed().await?;
-                types.push(Type { prefix: it.key_prefix.clone(), store });
+                types.push(Type { prefix: it.key_prefix.clone(), store, place: it.place });
             }
             return Ok(Arc::new(ByPrefix::new(types)?));
         }

@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use sqlx::Executor;
 
 use super::{
-    super::{Id, PutAll, Record, Store, StoreError, Version, put_all::was_applied},
-    Calls, Database, Guarded, Keys, Over, ROUNDS, Statement, There, check_equal, permanent, swallowed,
+    super::{
+        Id, PutAll, Record, Store, StoreError, Version,
+        put_all::{in_order, of_one_of, was_applied},
+    },
+    Calls, Database, Guarded, Keys, Over, ROUNDS, Statement, There, check_equal, swallowed,
 };
-use cutover_core::outcome::ErrorClass;
 
 /// What a table adds to a transaction, in a database's own syntax.
 #[async_trait]
@@ -21,7 +23,11 @@ pub(in super::super) trait Together: Guarded + Store {
     /// What begins a transaction ([`Statement::begins`]).
     fn begin(&self) -> Statement<Self::Db>;
 
-    /// Statements that write all of these records, or fail with [`swallowed`]. The ids are distinct and ascending.
+    /// Whether tombstones delete rows.
+    fn deletes(&self) -> bool;
+
+    /// Statements that write all of these records, or fail with [`swallowed`]. The ids are distinct and ascending. If
+    /// tombstones delete rows, all records are tombstones or none is.
     async fn all(
         &self,
         records: &[(&Id, &Record)],
@@ -29,8 +35,9 @@ pub(in super::super) trait Together: Guarded + Store {
     ) -> Result<Vec<Statement<Self::Db>>, StoreError>;
 }
 
-/// [`Store::put_all_if_newer`] of records of several tables of one database, in the order of the parts. A statement that does
-/// not write all of its records fails, and the transaction is rolled back. What is there then, and is not older, is the answer.
+/// [`Store::put_all_if_newer`] of records of several tables of one database, in the order of [`in_order`]. A statement that
+/// does not write all of its records fails, and the transaction is rolled back. What is there then, and is not older, is the
+/// answer.
 pub(in super::super) async fn put_all<S>(parts: &[(&S, Vec<(Id, Record)>)]) -> Result<PutAll, StoreError>
 where
     S: Together,
@@ -41,26 +48,25 @@ where
     for (store, records) in parts {
         check_loose(*store, records).await?;
     }
+    let ids: Vec<&Id> = parts.iter().flat_map(|(_, records)| records).map(|(id, _)| id).collect();
     let mut over = Over::Older;
     for _ in 0..ROUNDS {
         let mut statements = vec![first.begin()];
-        for (store, records) in parts {
-            // All transactions wait for locks in one order.
-            let mut sorted: Vec<_> = records.iter().map(|(id, record)| (id, record)).collect();
-            sorted.sort_unstable_by_key(|(id, _)| *id);
-            statements.extend(store.all(&sorted, over).await?);
+        for (store, records) in in_order(parts, S::deletes) {
+            let records: Vec<_> = records.into_iter().map(|(_, id, record)| (id, record)).collect();
+            statements.extend(all_of(store, &records, over).await?);
         }
         statements.push(Statement::text("COMMIT".to_owned()));
         let error = match first.calls().change(&statements.iter().collect::<Vec<_>>()).await {
             Ok(_) => return Ok(PutAll::Applied),
             Err(error) if error == swallowed() || error.may_apply() => error,
-            Err(error) => return Err(error),
+            Err(error) => return Err(of_one_of(&ids, error)),
         };
         let mut found = Vec::new();
         for (store, records) in parts {
             match look(*store, records, &mut over).await {
                 Ok(of_part) => found.extend(of_part),
-                Err(failed) => return Err(if error.may_apply() { error } else { failed }),
+                Err(failed) => return Err(if error.may_apply() { error } else { of_one_of(&ids, failed) }),
             }
         }
         let versions = parts.iter().flat_map(|(_, records)| records.iter().map(|(_, record)| record.version));
@@ -77,7 +83,25 @@ where
         let ids: Vec<&Id> = records.iter().map(|(id, _)| id).collect();
         check_equal(*store, store.keys(), &ids).await?;
     }
-    Err(swallowed())
+    Err(of_one_of(&ids, swallowed()))
+}
+
+/// [`Together::all`]; an error names the record that it is about.
+async fn all_of<S: Together>(
+    store: &S,
+    records: &[(&Id, &Record)],
+    over: Over,
+) -> Result<Vec<Statement<S::Db>>, StoreError> {
+    let error = match store.all(records, over).await {
+        Ok(statements) => return Ok(statements),
+        Err(error @ StoreError::Permanent { .. }) => error,
+        Err(error) => return Err(error),
+    };
+    for one in records {
+        let alone = store.all(std::slice::from_ref(one), over).await;
+        alone.map_err(|error| error.of_record(&one.0.tenant, &one.0.key))?;
+    }
+    Err(error)
 }
 
 /// The version that keeps each of these records out.
@@ -105,10 +129,8 @@ async fn look<S: Together>(
 async fn check_loose<S: Together>(store: &S, records: &[(Id, Record)]) -> Result<(), StoreError> {
     let Some(names) = store.loose_ids() else { return Ok(()) };
     let ids: Vec<Id> = records.iter().map(|(id, _)| id.clone()).collect();
-    let Some(equal) = store.equal_ids(&ids).await?.pop() else { return Ok(()) };
-    let what = format!(
-        "{:?} and {:?} are equal in the collation of {names}, so only one of the two can be written",
-        ids[equal.first].key, ids[equal.last].key
-    );
-    Err(permanent(ErrorClass::Constraint, "key", what))
+    match store.equal_ids(&ids).await?.pop() {
+        Some(equal) => Err(equal.refusal(&ids, &names)),
+        None => Ok(()),
+    }
 }

@@ -8,25 +8,25 @@ use super::{
     ledger::When,
     swallowed,
 };
-use crate::sql::ROUNDS;
+use crate::{put_all::in_order, sql::ROUNDS};
 
 impl SqliteStore {
-    /// [`super::Store::put_all_if_newer`] of records of several tables of one file, in the order of the parts.
+    /// [`super::Store::put_all_if_newer`] of records of several tables of one file, in the order of [`in_order`].
     pub(crate) async fn put_all(parts: &[(&Self, Vec<(Id, Record)>)]) -> Result<PutAll, StoreError> {
         let Some((first, _)) = parts.first() else { return Ok(PutAll::Applied) };
         let mut transaction = first.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error)?;
-        let (mut refused, mut place) = (Vec::new(), 0);
-        for (store, records) in parts {
-            for (id, record) in records {
+        let mut refused = Vec::new();
+        for (store, records) in in_order(parts, |_| true) {
+            for (place, id, record) in records {
                 let put = store.put_on(&mut transaction, id, record).await;
                 match put.map_err(|error| error.of_record(&id.tenant, &id.key))? {
                     Copied::Written => {}
                     Copied::Present => refused.push((place, record.version)),
                     Copied::Stale(current) => refused.push((place, current)),
                 }
-                place += 1;
             }
         }
+        refused.sort_unstable();
         match refused.is_empty() {
             true => transaction.commit().await.map_err(write_error)?,
             false => transaction.rollback().await.map_err(read_error)?,

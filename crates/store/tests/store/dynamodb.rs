@@ -4,6 +4,8 @@
 mod attributes;
 #[path = "dynamodb/keys.rs"]
 mod keys;
+#[path = "dynamodb/lookalike.rs"]
+mod lookalike;
 #[path = "dynamodb/size.rs"]
 mod size;
 #[path = "dynamodb/slow.rs"]

@@ -111,13 +111,48 @@ async fn types_are_written_together(store: &dyn Store) {
     // What a table refuses keeps the other one as it is.
     let mut misfit = all(10);
     misfit[0].1 = order(10);
-    refused(store.put_all_if_newer(&misfit).await, ErrorClass::Constraint);
+    let (_, told) = refused(store.put_all_if_newer(&misfit).await, ErrorClass::Constraint);
+    assert!(told.contains(r#"key "USER#1" of tenant "together""#), "{told}");
     assert_eq!(store.get_versions(&ids).await, Ok(versions.to_vec()));
     let gone = |id: &Id| (id.clone(), Record { version: Version(11), value: None });
     let gone: Vec<_> = ids.iter().map(gone).collect();
     assert_eq!(store.put_all_if_newer(&gone).await, Ok(PutAll::Applied));
     assert_eq!(store.get_many(&ids).await, Ok(gone.into_iter().map(|(_, record)| Some(record)).collect()));
-    assert!(store.check_all(&[ids[0].clone(), id("together", "INVOICE#1")]).is_err());
+    // A put of a key without a type is refused by the store that it goes to, and no sooner.
+    let mut unknown = all(12);
+    unknown[3].0 = id("together", "INVOICE#1");
+    assert_eq!(store.check_all(&unknown.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>()), Ok(()));
+    let (field, _) = refused(store.put_all_if_newer(&unknown).await, ErrorClass::Constraint);
+    assert_eq!(field, "key");
+    assert_eq!(store.get_versions(&ids[..3]).await, Ok(vec![Some(Version(11)); 3]));
+}
+
+/// Orders refer to users, which are before them in the spec.
+async fn a_table_may_refer_to_one_before_it(url: &str, admin: impl AsyncFn(String), story: &str) {
+    let [users, orders] = ["users", "orders"].map(|of| table(&format!("{story}_{of}")));
+    let rest = "versions = \"ledger\"\ncolumns = [{ name = \"name\", type = \"varchar(9)\" }]\n";
+    let types = format!(
+        "[[target.types]]\nkey_prefix = \"USER#\"\ntable = {users:?}\ntenant = \"id\"\nkey = \"id\"\n{rest}\
+         [[target.types]]\nkey_prefix = \"ORDER#\"\ntable = {orders:?}\n{rest}"
+    );
+    let store = opened(url, &types).await;
+    admin(format!("ALTER TABLE {orders} ADD FOREIGN KEY (tenant) REFERENCES {users} (id)")).await;
+    let ids = ["ORDER#1", "USER#1", "ORDER#2"].map(|key| id("USER#1", key));
+    for version in [1, 3] {
+        let all = |of: Record| ids.iter().map(|id| (id.clone(), of.clone())).collect::<Vec<_>>();
+        let there = record(version, r#"{"name":{"S":"Ada"}}"#);
+        assert_eq!(store.put_all_if_newer(&all(there)).await, Ok(PutAll::Applied), "users, then orders");
+        let gone = Record { version: Version(version + 1), value: None };
+        assert_eq!(store.put_all_if_newer(&all(gone)).await, Ok(PutAll::Applied), "orders, then users");
+    }
+    // The server does not say whose user is missing.
+    let mut lost: Vec<(Id, Record)> =
+        ["ORDER#1", "ORDER#2"].map(|key| (id("USER#2", key), record(1, r#"{"name":{"S":"x"}}"#))).into();
+    let (_, told) = refused(store.put_all_if_newer(&lost).await, ErrorClass::Constraint);
+    assert!(told.contains("one of the 2 records"), "{told}");
+    lost.pop();
+    let (_, told) = refused(store.put_all_if_newer(&lost).await, ErrorClass::Constraint);
+    assert!(told.contains(r#"key "ORDER#1" of tenant "USER#2""#), "{told}");
 }
 
 /// The user of a tenant has the tenant's name as its key. Pages end between the orders of a tenant, before and after it.
@@ -230,6 +265,7 @@ async fn types_in_mysql() {
     a_row_in_the_wrong_table_can_not_be_read(&*store).await;
     tables_are_scanned_as_one(&url, "typed_my").await;
     a_type_may_have_one_column_for_tenant_and_key(&url, "own_my").await;
+    a_table_may_refer_to_one_before_it(&url, async |text| sql(&admin, text).await, "fk_my").await;
     let make = async |text: String| {
         sql(
             &admin,
@@ -258,6 +294,7 @@ async fn types_in_postgresql() {
     a_row_in_the_wrong_table_can_not_be_read(&*store).await;
     tables_are_scanned_as_one(&url, "typed_pg").await;
     a_type_may_have_one_column_for_tenant_and_key(&url, "own_pg").await;
+    a_table_may_refer_to_one_before_it(&url, async |text| sql(&admin, text).await, "fk_pg").await;
     let make = async |text: String| {
         sql(&admin, text.replace("TEXT_C", "TEXT COLLATE \"C\"").replace("BLOB_", "BYTEA")).await;
     };

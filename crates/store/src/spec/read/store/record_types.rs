@@ -73,12 +73,13 @@ pub(super) fn read(
             let what = format!("two record types have the table {:?}: give each one of its own", store.table);
             told.invalid(at, "table", what);
         }
-        types.push(TypeSpec { key_prefix: prefix.into_inner(), store });
+        let place = types.len();
+        types.push(TypeSpec { key_prefix: prefix.into_inner(), store, place });
     }
     if types.len() < most || url_has_table {
         return None;
     }
-    // Their order in the file has no meaning.
+    // Their order in the file has a meaning for transactions only.
     types.sort_by(|one, other| one.key_prefix.cmp(&other.key_prefix));
     let tables: Vec<&str> = types.iter().map(|it| it.store.table.as_str()).collect();
     Some(StoreSpec {
