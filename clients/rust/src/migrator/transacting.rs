@@ -33,7 +33,8 @@ impl Migrator {
     /// target may have a part of it. docs/protocol.md, "Transactions", says what readers get at each rung.
     /// It reads no content, so it can't depend on what is there.
     ///
-    /// A store without transactions refuses it at every rung. All stores of Cutover have them.
+    /// A store without transactions refuses it at every rung. Of Cutover's stores only DynamoDB global tables with
+    /// multi-Region strong consistency have none.
     ///
     /// ```
     /// # use cutover_client::{routing::Rung, testing::{FakeController, MemoryStore}};
@@ -89,6 +90,9 @@ impl Transacting {
     /// Runs to its end; must not be dropped before.
     async fn run(mut self) -> Result<Version, WriteError> {
         let decision = self.operation.decision;
+        if let Err(cause) = self.check_equal().await {
+            return Err(refused(&mut self.calls, cause));
+        }
         let first = Write::begin(decision.rung, decision.no_fallback, false);
         let mut step = first.expect("an admitted operation is not on hold");
         let end = loop {
@@ -124,14 +128,31 @@ impl Transacting {
         }
     }
 
+    /// It is acknowledged only once the target has it, so what the target can't take is refused before the source has it.
+    const fn needs_target(&self) -> bool {
+        matches!(self.operation.decision.rung, Rung::Mirrored | Rung::TargetFirst)
+    }
+
+    /// Refuses records of which the target can hold only one.
+    async fn check_equal(&mut self) -> Result<(), Cause> {
+        let store = StoreRole::Target;
+        let target = self.calls.inner.store(store).clone();
+        let Some(names) = target.loose_ids().filter(|_| self.needs_target()) else { return Ok(()) };
+        let ids: Vec<Id> = self.records.iter().map(|(id, _)| id.clone()).collect();
+        let equal = self.calls.read(store, target.equal_ids(&ids)).await;
+        match equal.map_err(|error| Cause::Store { store, error })?.pop() {
+            Some(equal) => Err(Cause::Store { store, error: equal.refusal(&ids, &names) }),
+            None => Ok(()),
+        }
+    }
+
     /// One version for all.
     fn stamp(&mut self, above: Version) -> Result<(), Cause> {
         self.puts += 1;
         if self.puts > PUTS_MAX {
             return Err(Cause::Contended(PUTS_MAX));
         }
-        // Acknowledged only once the target has it, so what the target can't take is refused before the source has it.
-        if matches!(self.operation.decision.rung, Rung::Mirrored | Rung::TargetFirst) {
+        if self.needs_target() {
             let store = StoreRole::Target;
             for (id, _) in &self.records {
                 let checked = self.calls.inner.store(store).check_id(id);
