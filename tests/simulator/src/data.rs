@@ -216,7 +216,7 @@ impl DataStore {
         let (records, index) = (self.records.clone(), self.index);
         let act = move |records: &MemoryStore| {
             let done = act(records);
-            written.iter().for_each(|id| whole::check(index, records, id));
+            whole::check(index, records, &written);
             if Mutation::Tombstones.is_left_out() {
                 let dead = records.dump().into_iter().filter(|(_, record)| record.value.is_none());
                 dead.for_each(|(id, _)| records.remove(&id));

@@ -1,7 +1,7 @@
 //! Whether a transaction shows as a whole in the store that it is written to first.
 //!
-//! That store is the one in which a value of it appears first: copies come later. When that happens, the store must have
-//! all of it.
+//! That store is the one in which a value of it appears first: copies come later. The same call must then have written all of
+//! it, with one version. A transaction that only deletes is not noticed.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -34,27 +34,31 @@ pub fn begins(records: BTreeMap<Id, Value>, by: &str) {
     });
 }
 
-/// A store may have changed a record.
-pub fn check(index: usize, store: &MemoryStore, id: &Id) {
+/// A call may have changed these records of a store.
+pub fn check(index: usize, store: &MemoryStore, written: &[Id]) {
     let has = |id: &Id| {
-        let record = at_once(store.get(id)).ok().flatten();
-        record.and_then(|record| record.value.as_deref().map(traffic::value))
+        let record = at_once(store.get(id)).ok().flatten()?;
+        Some((record.version, record.value.as_deref().map(traffic::value)))
     };
-    let Some(value) = has(id) else { return };
-    let transaction = UNSEEN.with_borrow_mut(|unseen| {
-        let transaction = unseen.get(&value)?.clone();
-        transaction.records.values().flatten().for_each(|value| _ = unseen.remove(value));
-        Some(transaction)
-    });
-    let Some(transaction) = transaction else { return };
-    for (other, value) in &transaction.records {
-        let found = has(other);
-        if found != *value {
-            let store = ["source", "target"][index];
-            let shown = format!("{}/{}", other.tenant, other.key);
-            let what =
-                format!("{}: the {store} has {id:?} of a transaction, and {found:?} here", transaction.by);
-            oracle::fault_of("torn", shown, what);
+    for id in written {
+        let Some((version, Some(value))) = has(id) else { continue };
+        let transaction = UNSEEN.with_borrow_mut(|unseen| {
+            let transaction = unseen.get(&value)?.clone();
+            transaction.records.values().flatten().for_each(|value| _ = unseen.remove(value));
+            Some(transaction)
+        });
+        let Some(transaction) = transaction else { continue };
+        for (other, value) in &transaction.records {
+            let found = has(other);
+            if !written.contains(other) || found != Some((version, *value)) {
+                let store = ["source", "target"][index];
+                let shown = format!("{}/{}", other.tenant, other.key);
+                let what = format!(
+                    "{}: the {store} has {id:?} of a transaction, and {found:?} here",
+                    transaction.by
+                );
+                oracle::fault_of("torn", shown, what);
+            }
         }
     }
 }
