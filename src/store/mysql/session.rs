@@ -32,26 +32,55 @@ pub(super) const READ: &str =
 /// The server's variables, by name, and how many replication threads it has.
 type Facts = BTreeMap<String, String>;
 
-const LOOK: &str = "SHOW VARIABLES WHERE Variable_name IN ('version', 'version_comment', 'server_id', 'server_uuid', \
-    'read_only', 'super_read_only', 'innodb_read_only', 'tx_read_only', 'transaction_read_only', 'wsrep_on', \
-    'group_replication_group_name', 'group_replication_single_primary_mode', 'innodb_flush_log_at_trx_commit', 'log_bin', \
-    'sync_binlog', 'binlog_format', 'max_allowed_packet', 'innodb_lock_wait_timeout', 'lock_wait_timeout', 'wait_timeout', \
-    'net_read_timeout', 'net_write_timeout', 'sql_mode', 'tx_isolation', 'transaction_isolation'); \
-    SHOW GLOBAL STATUS LIKE 'Slaves_running'";
+/// What each session is given, with the values that the server shows. The server, a user or `init_connect` may have others.
+fn settings() -> Vec<(&'static str, String)> {
+    let seconds = [
+        ("innodb_lock_wait_timeout", LOCK_S),
+        ("lock_wait_timeout", LOCK_S),
+        ("wait_timeout", IDLE_S),
+        ("net_read_timeout", SILENT_S),
+        ("net_write_timeout", SILENT_S),
+    ];
+    let words = [
+        ("autocommit", "ON"),
+        // COMMIT neither begins another transaction nor ends the session.
+        ("completion_type", "NO_CHAIN"),
+        // Reads are whole, of any number of rows: this one makes the server disregard `max_join_size`.
+        ("sql_big_selects", "ON"),
+        ("sql_select_limit", "18446744073709551615"),
+        ("sql_safe_updates", "OFF"),
+        // A request is made once.
+        ("unique_checks", "ON"),
+    ];
+    let seconds = seconds.into_iter().map(|(name, seconds)| (name, seconds.to_string()));
+    seconds.chain(words.map(|(name, word)| (name, word.to_owned()))).collect()
+}
+
+/// What else is asked.
+const ASKED: &str = "'version', 'version_comment', 'server_id', 'server_uuid', 'read_only', 'super_read_only', \
+    'innodb_read_only', 'tx_read_only', 'transaction_read_only', 'wsrep_on', 'group_replication_group_name', \
+    'group_replication_single_primary_mode', 'innodb_flush_log_at_trx_commit', 'log_bin', 'sync_binlog', 'binlog_format', \
+    'max_allowed_packet', 'sql_mode', 'tx_isolation', 'transaction_isolation'";
 
 /// Gives a new connection its settings, asks whether it can be used, and notes in it which database this is:
 /// `@cutover_database`. Returns the size of the largest message.
 pub(super) async fn set_up(connection: &mut MySqlConnection) -> Result<usize, sqlx::Error> {
-    let settings = format!(
+    let settings = settings();
+    let given: Vec<_> = settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    let given = format!(
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-         SET SESSION autocommit = 1, sql_safe_updates = 0, \
-         sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', \
-         innodb_lock_wait_timeout = {LOCK_S}, lock_wait_timeout = {LOCK_S}, wait_timeout = {IDLE_S}, \
-         net_read_timeout = {SILENT_S}, net_write_timeout = {SILENT_S} \
-         /*M! , max_statement_time = {STATEMENT_S} */ /*!50708 , max_execution_time = {STATEMENT_S}000 */"
+         SET SESSION {}, sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO' \
+         /*M! , max_statement_time = {STATEMENT_S} */ /*!50708 , max_execution_time = {STATEMENT_S}000 */",
+        given.join(", ")
     );
-    connection.execute(raw_sql(AssertSqlSafe(settings))).await?;
-    let facts: Facts = raw_sql(LOOK).fetch_all(&mut *connection).await?.iter().map(fact).collect();
+    connection.execute(raw_sql(AssertSqlSafe(given))).await?;
+    let names: Vec<_> = settings.iter().map(|(name, _)| format!("'{name}'")).collect();
+    let look = format!(
+        "SHOW VARIABLES WHERE Variable_name IN ({ASKED}, {}); SHOW GLOBAL STATUS LIKE 'Slaves_running'",
+        names.join(", ")
+    );
+    let look = raw_sql(AssertSqlSafe(look)).fetch_all(&mut *connection).await?;
+    let facts: Facts = look.iter().map(fact).collect();
     if let Some(why) = refusal(&facts) {
         return Err(sqlx::Error::Configuration(why.into()));
     }
@@ -141,15 +170,7 @@ fn refusal(facts: &Facts) -> Option<String> {
     let isolation = [of(facts, "transaction_isolation"), of(facts, "tx_isolation")];
     let is_set = isolation.contains(&"READ-COMMITTED")
         && of(facts, "sql_mode").contains("ANSI_QUOTES")
-        && [
-            ("innodb_lock_wait_timeout", LOCK_S),
-            ("lock_wait_timeout", LOCK_S),
-            ("wait_timeout", IDLE_S),
-            ("net_read_timeout", SILENT_S),
-            ("net_write_timeout", SILENT_S),
-        ]
-        .into_iter()
-        .all(|(name, given)| of(facts, name) == given.to_string());
+        && settings().iter().all(|(name, given)| of(facts, name) == given);
     (!is_set).then(|| {
         "the session does not have the settings that it was given: connect to the server directly, not through a pooler"
             .to_owned()
@@ -170,14 +191,11 @@ mod tests {
             ("binlog_format", "ROW"),
             ("transaction_isolation", "READ-COMMITTED"),
             ("sql_mode", "ANSI_QUOTES,STRICT_ALL_TABLES"),
-            ("innodb_lock_wait_timeout", "8"),
-            ("lock_wait_timeout", "8"),
-            ("wait_timeout", "600"),
-            ("net_read_timeout", "2"),
-            ("net_write_timeout", "2"),
         ];
-        let all = usual.iter().chain(others);
-        refusal(&all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+        let given = settings();
+        let given = given.iter().map(|(name, value)| (*name, &**value));
+        let all = given.chain(usual).chain(others.iter().copied());
+        refusal(&all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
     #[test]
@@ -206,6 +224,7 @@ mod tests {
             ("sync_binlog", "0", "acknowledged"),
             ("binlog_format", "STATEMENT", "STATEMENT"),
             ("wait_timeout", "28800", "pooler"),
+            ("completion_type", "CHAIN", "pooler"),
             ("transaction_isolation", "REPEATABLE-READ", "pooler"),
             ("sql_mode", "STRICT_ALL_TABLES", "pooler"),
         ] {

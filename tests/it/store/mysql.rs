@@ -198,3 +198,32 @@ async fn a_server_that_takes_no_writes_or_may_lose_them_is_refused() {
     );
     make(&*store, &key("orders"), &describe("small")).await;
 }
+
+/// As an administrator may set them for everybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_the_server_change_no_session() {
+    let Some(database) = Database::start(Kind::MySql).await else { return };
+    let schema = Schema::over(&database.url);
+    let mut admin = schema.session().await;
+    for others in ["completion_type = CHAIN", "completion_type = RELEASE", "completion_type = NO_CHAIN"] {
+        admin.execute(&format!("SET GLOBAL {others}")).await.unwrap();
+        for others in ["sql_select_limit = 1", "max_join_size = 1", "unique_checks = 0", "autocommit = 0"] {
+            admin.execute(&format!("SET GLOBAL {others}")).await.unwrap();
+        }
+        let store = schema.follower().await;
+        let lease = store.lease().unwrap();
+        timeout(Duration::from_secs(9), lease.lead("it", |_| {})).await.expect("it leads");
+        let records =
+            ["a", "b"].map(|id| InstanceRecord { instance_id: id.to_owned(), ..InstanceRecord::default() });
+        let put = Upkeep { put_instances: records.to_vec(), ..Upkeep::default() };
+        store.keep(&put).await.unwrap();
+        assert_eq!(store.snapshot().await.unwrap().instances, records, "{others}");
+        // Its beats are committed.
+        let beat = store.lease().unwrap();
+        assert!(timeout(Duration::from_secs(4), beat.keep()).await.is_err(), "{others}");
+        let mut other = schema.session().await;
+        let free = other.execute("SELECT 1 FROM leader WHERE beat > 0 FOR UPDATE NOWAIT; ROLLBACK").await;
+        free.unwrap_or_else(|error| panic!("{others}: {error}"));
+        lease.vacate().await;
+    }
+}
