@@ -53,7 +53,7 @@ run_mariadb() {
             --bind-address=127.0.0.1 --port="$port" --socket="$directory/$data.socket" \
             --pid-file="$directory/$data.pid" --skip-name-resolve --skip-log-bin \
             --innodb-flush-method=nosync \
-            --max-connections=200 --max-allowed-packet=16M "$@"
+            --max-connections=200 --max-allowed-packet=64M "$@"
     ) >"$directory/$data.log" 2>&1 &
     pid=$!
     stop_servers+=("stop_server TERM $pid '$directory'")

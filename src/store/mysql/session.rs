@@ -16,6 +16,9 @@ const SILENT_S: u32 = 2;
 /// The same for a connection without such a transaction.
 const IDLE_S: u32 = 600;
 
+/// The largest message has to be so large at least. A rollback of everybody is one change, and has to fit.
+const PACKET_BYTES_MIN: usize = 64 << 20;
+
 /// Begins a transaction that writes. To make a large message takes time as well.
 pub(super) fn begin(size: Size) -> String {
     let silent_s = u64::from(SILENT_S) + size.arrives_in().as_secs();
@@ -167,6 +170,13 @@ fn refusal(facts: &Facts) -> Option<String> {
             "binlog_format is STATEMENT, which refuses the controller's writes: set it to ROW".to_owned(),
         );
     }
+    let packet = of(facts, "max_allowed_packet");
+    if packet.parse().unwrap_or(0) < PACKET_BYTES_MIN {
+        return Some(format!(
+            "max_allowed_packet is {packet}, so a rollback of many tenants may not fit: SET GLOBAL max_allowed_packet = \
+             {PACKET_BYTES_MIN} or more, and the same in the server's configuration"
+        ));
+    }
     let isolation = [of(facts, "transaction_isolation"), of(facts, "tx_isolation")];
     let is_set = isolation.contains(&"READ-COMMITTED")
         && of(facts, "sql_mode").contains("ANSI_QUOTES")
@@ -189,6 +199,7 @@ mod tests {
             ("log_bin", "ON"),
             ("sync_binlog", "1"),
             ("binlog_format", "ROW"),
+            ("max_allowed_packet", "67108864"),
             ("transaction_isolation", "READ-COMMITTED"),
             ("sql_mode", "ANSI_QUOTES,STRICT_ALL_TABLES"),
         ];
@@ -223,6 +234,7 @@ mod tests {
             ("innodb_flush_log_at_trx_commit", "2", "acknowledged"),
             ("sync_binlog", "0", "acknowledged"),
             ("binlog_format", "STATEMENT", "STATEMENT"),
+            ("max_allowed_packet", "16777216", "67108864 or more"),
             ("wait_timeout", "28800", "pooler"),
             ("completion_type", "CHAIN", "pooler"),
             ("transaction_isolation", "REPEATABLE-READ", "pooler"),

@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// Rows in one statement, at most, so that its size does not grow with the change.
+const ROWS_MAX: usize = 10_000;
+
 pub(super) async fn write<D: Dialect>(
     tx: &mut Connection<D>,
     commit: &Commit,
@@ -114,32 +117,32 @@ impl<'a> Rows<'a> {
         Ok(rows)
     }
 
-    /// How much is sent with them: the event is one message, its rows are another.
+    /// How much is sent with them: the event is one message, and its rows are others.
     pub(super) fn size(&self, json: &Encoded) -> Size {
         let document = json.document.as_ref().map_or(0, String::len);
         // MySQL gets them as JSON, which escapes two characters of records, and puts four around a text.
         let escaped = |text: &str| text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
         let length = |text: &str| text.len() + escaped(text) + 4;
-        let put = self.records.iter().map(|record| length(record)).sum::<usize>()
-            + self.put.iter().map(|tenant| length(tenant)).sum::<usize>();
+        let row = |(tenant, record): (&&str, &String)| length(tenant) + length(record);
+        let rows: Vec<_> = self.put.iter().zip(&self.records).map(row).collect();
+        let put = rows.chunks(ROWS_MAX).map(|rows| rows.iter().sum::<usize>()).max().unwrap_or(0);
         let bytes = put.max(json.rows.len() + json.summary.len() + document);
         Size { rows: self.removed.len() + self.put.len(), bytes }
     }
 
-    /// Two statements for any number of rows.
     async fn write<D: Dialect>(&self, tx: &mut Connection<D>, key: &str) -> Result<(), sqlx::Error> {
-        if !self.removed.is_empty() {
-            let fits = "tenants.tenant = put.tenant AND tenants.migration = ?";
+        let fits = "tenants.tenant = put.tenant AND tenants.migration = ?";
+        for removed in self.removed.chunks(ROWS_MAX) {
             let delete = Statement::new(D::delete_listed("tenants", fits));
-            tx.run(delete.list(vec![("tenant", Column::Texts(self.removed.clone()))]).text(key)).await?;
+            tx.run(delete.list(vec![("tenant", Column::Texts(removed.to_vec()))]).text(key)).await?;
         }
-        if !self.put.is_empty() {
+        for (put, records) in self.put.chunks(ROWS_MAX).zip(self.records.chunks(ROWS_MAX)) {
             let insert = format!(
                 r#"INSERT INTO tenants (migration, tenant, "row") SELECT ?, put.tenant, put.record FROM {LIST} {}"#,
                 D::or_update("migration, tenant", r#""row""#, "record")
             );
-            let records = self.records.iter().map(|record| &**record).collect();
-            let put = vec![("tenant", Column::Texts(self.put.clone())), ("record", Column::Texts(records))];
+            let records = records.iter().map(|record| &**record).collect();
+            let put = vec![("tenant", Column::Texts(put.to_vec())), ("record", Column::Texts(records))];
             tx.run(Statement::new(insert).text(key).list(put)).await?;
         }
         Ok(())

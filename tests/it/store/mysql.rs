@@ -174,6 +174,7 @@ async fn a_server_that_takes_no_writes_or_may_lose_them_is_refused() {
     for (off, on, says) in [
         ("read_only = ON", "read_only = OFF", "primary's address"),
         ("innodb_flush_log_at_trx_commit = 2", "innodb_flush_log_at_trx_commit = 1", "set it to 1"),
+        ("max_allowed_packet = 16777216", "max_allowed_packet = 67108864", "67108864 or more"),
     ] {
         admin.execute(&format!("SET GLOBAL {off}")).await.unwrap();
         let refused = schema.open_error().await;
@@ -185,17 +186,20 @@ async fn a_server_that_takes_no_writes_or_may_lose_them_is_refused() {
     assert!(matches!(&refused, OpenError::Place(why) if why.contains("table heard")), "{refused:?}");
     schema.sql("ALTER TABLE heard ENGINE = InnoDB").await;
 
-    // What does not fit into a message is refused in words, and the connection goes on.
-    admin.execute("SET GLOBAL max_allowed_packet = 1048576").await.unwrap();
-    let (store, read) = (schema.open().await, store.snapshot().await.unwrap());
-    let tenants = (0..10_000).map(|at| format!("{at:0>200}"));
-    let pins = pin(tenants, Rung::Dual);
-    let large = commit(Some(&read.migrations[0]), &key("orders"), &pins, 2);
+    // A change of more rows than a statement takes.
+    let tenants = || (0..25_000).map(|at| format!("{at:0>200}"));
+    let read = store.snapshot().await.unwrap();
+    let pins = pin(tenants(), Rung::Dual);
+    store.commit(&commit(Some(&read.migrations[0]), &key("orders"), &pins, 2)).await.unwrap();
+    let read = store.snapshot().await.unwrap();
+    assert_eq!(read.migrations[0].tenants.len(), tenants().count());
+
+    // One of more rows than a message takes is refused in words, and the connection goes on.
+    let pins = pin((0..260_000).map(|at| format!("{at:0>250}")), Rung::Dual);
+    let large = commit(Some(&read.migrations[0]), &key("orders"), &pins, 3);
     let refused = store.commit(&large).await;
-    assert!(
-        matches!(&refused, Err(Error::Unavailable(why)) if why.contains("max_allowed_packet")),
-        "{refused:?}"
-    );
+    let says = "max_allowed_packet is 67108864";
+    assert!(matches!(&refused, Err(Error::Unavailable(why)) if why.contains(says)), "{refused:?}");
     make(&*store, &key("orders"), &describe("small")).await;
 }
 

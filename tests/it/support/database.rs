@@ -85,7 +85,7 @@ impl Database {
                 server.arg(format!("--init-file={}", self.given.with_file_name("init.sql").display()));
                 server.args(["--bind-address=127.0.0.1", &format!("--port={port}"), "--skip-name-resolve"]);
                 server.args(["--innodb-flush-method=nosync", "--innodb-buffer-pool-size=16M"]);
-                server.args(["--innodb-log-file-size=16M", "--max-allowed-packet=16M"]);
+                server.args(["--innodb-log-file-size=16M", "--max-allowed-packet=64M"]);
                 server
             }
         };

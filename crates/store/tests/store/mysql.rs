@@ -201,7 +201,7 @@ async fn a_value_that_does_not_fit_is_refused_and_never_cut() {
     let (admin, table) = (MySqlPool::connect(&url).await.expect("connected"), table("cut"));
     let store = create(&url, &table).await;
     assert_eq!(store.put_if_newer(&id("k"), &record(1)).await, Ok(Put::Applied));
-    let huge = Record { version: Version(2), value: Some(vec![7; 40 << 20]) };
+    let huge = Record { version: Version(2), value: Some(vec![7; 65 << 20]) };
     let error = store.put_if_newer(&id("k"), &huge).await.expect_err("larger than a statement may be");
     assert!(!error.may_apply() && error.to_string().contains("max_allowed_packet"), "{error}");
 
