@@ -24,7 +24,7 @@ use super::{
     server::{
         ServerStore,
         dialect::{Dialect, Order, Size},
-        failure::Failure,
+        failure::{Failure, missing},
         statement::{Column, List, Statement, Value},
         url::shown,
     },
@@ -164,7 +164,8 @@ impl Dialect for MySql {
 
     async fn wait_for(&self, connection: &mut MySqlConnection, order: Order) -> Result<(), sqlx::Error> {
         let lock = Statement::new("SELECT id FROM orders WHERE id = ? FOR UPDATE").int(order as i64);
-        self.rows(connection, lock).await.map(drop)
+        // Without its row nothing would be locked.
+        self.rows(connection, lock).await?.pop().map(drop).ok_or_else(|| missing("orders"))
     }
 
     async fn prepare(

@@ -2,6 +2,11 @@
 
 use crate::store::{Error, OpenError};
 
+/// A table lacks a row that is always there.
+pub(in crate::store) fn missing(table: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("a row of {table} is missing").into())
+}
+
 /// An error, by what can be done about it.
 #[derive(Debug)]
 pub(in crate::store) enum Failure {

@@ -8,6 +8,7 @@ use super::{
     begin_history,
     connections::{Connection, Connections, Turn},
     dialect::{Dialect, Size},
+    failure::missing,
     statement::Statement,
 };
 use crate::store::{
@@ -39,8 +40,14 @@ impl<D: Dialect> fmt::Debug for ServerSeat<D> {
 impl<D: Dialect> SeatStore for ServerSeat<D> {
     async fn read(&self) -> Result<Seat, Error> {
         let mut turn = self.turn().await?;
-        let row = Statement::new("SELECT epoch, beat, holder, format, history_id FROM leader, counter");
-        let row = turn.row(row).await.map_err(|error| self.failed(&error))?;
+        // Also the fence: without its row nobody could commit.
+        let tables = seat_tables::<D>().chain(["counter"]).collect::<Vec<_>>().join(", ");
+        let row = format!(
+            "SELECT leader.epoch, leader.beat, leader.holder, leader.format, counter.history_id FROM {tables}"
+        );
+        let row =
+            turn.rows(Statement::new(row)).await.and_then(|mut rows| rows.pop().ok_or(missing(&tables)));
+        let row = row.map_err(|error| self.failed(&error))?;
         turn.give_back();
         let format = number(&row, "format")?;
         if format > FORMAT.cast_unsigned() {

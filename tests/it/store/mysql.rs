@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover::store::{Error, InstanceRecord, OpenError, TokenChange, Upkeep, open_store};
+use cutover::store::{Error, InstanceRecord, Leader, OpenError, TokenChange, Upkeep, open_store};
 use cutover_core::routing::Rung;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -129,6 +129,25 @@ async fn whoever_takes_the_seat_takes_the_fence_whatever_it_says() {
     let read = store.snapshot().await.unwrap_err();
     assert!(matches!(&read, Error::Unavailable(why) if why.contains("leads")), "{read:?}");
     make(&*schema.leads_next().await, &key("orders"), &describe("goes on")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_row_of_a_lock_is_damage() {
+    let Some(schema) = Schema::fresh(Kind::MySql).await else { return };
+    let store = schema.open().await;
+    schema.sql("DELETE FROM orders").await;
+    let put = put(&InstanceRecord::callers(&key("orders")));
+    let refused = store.keep(&put).await;
+    assert!(matches!(&refused, Err(Error::Corrupt(why)) if why.contains("row of orders")), "{refused:?}");
+    schema
+        .sql("INSERT INTO orders (id) VALUES (1), (2); UPDATE leader SET holder = ''; DELETE FROM fence")
+        .await;
+    let next = schema.follower().await;
+    let mut saw = Vec::new();
+    let lease = next.lease().unwrap();
+    let lead = lease.lead("nobody", |leader| saw.push(leader.clone()));
+    assert!(timeout(Duration::from_secs(1), lead).await.is_err());
+    assert!(matches!(&*saw, [Leader::Unknown(why)] if why.contains("row of fence")), "{saw:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
