@@ -109,7 +109,9 @@ impl Dialect for MySql {
     const FENCE: &'static str = "fence";
     // Both servers know this form.
     const SHARED: &'static str = "LOCK IN SHARE MODE";
-    const DATABASE: &'static str = "@cutover_database";
+    // In each statement, so that the server that executes it answers, whatever is in between. Each kind of server reads its own
+    // comment. MariaDB has no id of its data, but servers that replicate from each other have different numbers.
+    const DATABASE: &'static str = "/*M! concat('server_id ', @@global.server_id) */ /*!50708 concat('server_uuid ', @@global.server_uuid) */";
     const INTEGER: &'static str = "SIGNED";
     const BY_REQUEST: &'static str = "request_key = ?";
     const NOTE_USED: &'static str = "UPDATE {list} STRAIGHT_JOIN tokens ON tokens.id = put.id

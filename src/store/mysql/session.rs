@@ -60,13 +60,12 @@ fn settings() -> Vec<(&'static str, String)> {
 }
 
 /// What else is asked.
-const ASKED: &str = "'version', 'version_comment', 'server_id', 'server_uuid', 'read_only', 'super_read_only', \
+const ASKED: &str = "'version', 'version_comment', 'read_only', 'super_read_only', \
     'innodb_read_only', 'tx_read_only', 'transaction_read_only', 'wsrep_on', 'group_replication_group_name', \
     'group_replication_single_primary_mode', 'innodb_flush_log_at_trx_commit', 'log_bin', 'sync_binlog', 'binlog_format', \
     'max_allowed_packet', 'sql_mode', 'tx_isolation', 'transaction_isolation'";
 
-/// Gives a new connection its settings, asks whether it can be used, and notes in it which database this is:
-/// `@cutover_database`. Returns the size of the largest message.
+/// Gives a new connection its settings, and asks whether it can be used. Returns the size of the largest message.
 pub(super) async fn set_up(connection: &mut MySqlConnection) -> Result<usize, sqlx::Error> {
     let settings = settings();
     let given: Vec<_> = settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
@@ -87,7 +86,6 @@ pub(super) async fn set_up(connection: &mut MySqlConnection) -> Result<usize, sq
     if let Some(why) = refusal(&facts) {
         return Err(sqlx::Error::Configuration(why.into()));
     }
-    sqlx::query("SET @cutover_database = ?").bind(database(&facts)).execute(connection).await?;
     Ok(of(&facts, "max_allowed_packet").parse().unwrap_or(usize::MAX))
 }
 
@@ -107,14 +105,6 @@ fn of<'a>(facts: &'a Facts, name: &str) -> &'a str {
 /// Newer MariaDB servers have more values than ON and OFF for `read_only`.
 fn is_on(facts: &Facts, name: &str) -> bool {
     !matches!(&*of(facts, name).to_ascii_uppercase(), "" | "OFF" | "0")
-}
-
-/// Which server this is. MariaDB has no id of its data, but servers that replicate from each other have different numbers.
-fn database(facts: &Facts) -> String {
-    match of(facts, "server_uuid") {
-        "" => format!("server_id {}", of(facts, "server_id")),
-        uuid => format!("server_uuid {uuid}"),
-    }
 }
 
 /// Why this server can't be used.

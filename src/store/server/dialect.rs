@@ -52,7 +52,7 @@ pub(in crate::store) trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
     const FENCE: &'static str;
     /// Locks that row together with other transactions that write.
     const SHARED: &'static str;
-    /// Which database a connection leads to, as [`Self::connect`] has found out.
+    /// Which database a statement is executed by.
     const DATABASE: &'static str;
     /// A whole number, as `CAST` calls it.
     const INTEGER: &'static str;
