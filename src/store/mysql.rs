@@ -128,6 +128,12 @@ impl Dialect for MySql {
         })
     }
 
+    // A user with many rights can write to a server that was made read-only, beside the primary that took over. Newer MariaDB
+    // servers have words instead of numbers.
+    fn and_here(&self) -> String {
+        " AND CAST(@@global.read_only AS CHAR) IN ('0', 'OFF')".to_owned()
+    }
+
     fn or_update(_keys: &str, column: &str, value: &str) -> String {
         format!("ON DUPLICATE KEY UPDATE {column} = put.{value}")
     }

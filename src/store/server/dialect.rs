@@ -69,7 +69,7 @@ pub(in crate::store) trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
         None
     }
 
-    /// One more condition for statements about the leader: that they are in the right tables.
+    /// One more condition for statements about the leader: that they are in the right tables, of a server that takes writes.
     fn and_here(&self) -> String {
         String::new()
     }

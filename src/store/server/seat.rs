@@ -70,7 +70,9 @@ impl<D: Dialect> SeatStore for ServerSeat<D> {
             never = dialect.end_frozen(session) => match never {},
         };
         let taken = taken.map_err(|error| self.failed(&error))?;
-        turn.give_back();
+        if taken {
+            turn.give_back();
+        }
         Ok(taken)
     }
 
@@ -83,7 +85,10 @@ impl<D: Dialect> SeatStore for ServerSeat<D> {
         );
         let beat = Statement::new(beat).int(int(term.epoch)).text(&term.holder);
         let found = turn.run(beat).await.map_err(|error| self.failed(&error))?;
-        turn.give_back();
+        // Otherwise the next connection says whether the server can be used.
+        if found == 1 {
+            turn.give_back();
+        }
         Ok(found == 1)
     }
 

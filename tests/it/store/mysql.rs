@@ -183,6 +183,26 @@ async fn a_server_that_refuses_is_told_without_the_password() {
     }
 }
 
+/// As at a switchover. Its user may write all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_leads_at_a_server_that_was_made_read_only() {
+    let Some(database) = Database::start(Kind::MySql).await else { return };
+    let schema = Schema::over(&database.url);
+    let store = schema.open().await;
+    make(&*store, &key("orders"), &create()).await;
+    let mut admin = schema.session().await;
+    admin.execute("SET GLOBAL read_only = ON").await.unwrap();
+    let read = store.snapshot().await.unwrap_err();
+    assert!(matches!(&read, Error::Unavailable(why) if why.contains("leads")), "{read:?}");
+    let lease = store.lease().unwrap();
+    let mut saw = Vec::new();
+    let lead = lease.lead("again", |leader| saw.push(leader.clone()));
+    assert!(timeout(Duration::from_secs(6), lead).await.is_err());
+    assert!(matches!(saw.last(), Some(Leader::Unknown(why)) if why.contains("read_only is")), "{saw:?}");
+    admin.execute("SET GLOBAL read_only = OFF").await.unwrap();
+    timeout(Duration::from_secs(9), lease.lead("again", |_| {})).await.expect("it leads");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_takes_no_writes_or_may_lose_them_is_refused() {
     let Some(database) = Database::start(Kind::MySql).await else { return };
