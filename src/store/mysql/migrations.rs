@@ -14,10 +14,12 @@ use crate::store::{
 
 /// Each version's statements.
 const VERSIONS: [(i64, &str); 1] = [(1, include_str!("../../../migrations/mysql/0001_initial.sql"))];
+const NEWEST: i64 = VERSIONS[VERSIONS.len() - 1].0;
 /// The table that says which versions are there. It is made first, so it marks a database as the controller's.
 const SCHEMA: &str = "cutover_schema";
 
-/// Waits for whoever starts at the same time. The lock ends with the session.
+/// Waits for whoever makes tables at the same time. The lock ends with the session. Any user of the server can take it, so
+/// nobody takes it who has nothing to make.
 const LOCK: &str = "SELECT get_lock(concat('cutover ', md5(database())), 8) AS is_locked";
 const UNLOCK: &str = "SELECT release_lock(concat('cutover ', md5(database()))) AS is_unlocked";
 
@@ -29,22 +31,20 @@ pub(super) async fn prepare(
     lease: &Lease,
 ) -> Result<(), OpenError> {
     let failed = |error: sqlx::Error| MySql::failed(&error).into_open_error(place);
-    let locked = mysql.row(connection, Statement::new(LOCK)).await.map_err(failed)?;
-    if locked.get_int("is_locked").unwrap_or(0) != 1 {
-        return Err(OpenError::Unavailable(format!(
-            "{place}: another controller is creating its tables: try again"
-        )));
-    }
-    let newest = VERSIONS.map(|(version, _)| version)[VERSIONS.len() - 1];
-    match stored(mysql, connection, place).await? {
-        Some(stored) if stored > newest => {
-            return Err(OpenError::Newer(format!(
-                "{place} was written by a newer cutover (schema {stored}): run that one, or a newer"
+    if stored(mysql, connection, place).await? != Some(NEWEST) {
+        let locked = mysql.row(connection, Statement::new(LOCK)).await.map_err(failed)?;
+        if locked.get_int("is_locked").unwrap_or(0) != 1 {
+            return Err(OpenError::Unavailable(format!(
+                "{place}: another controller is creating its tables: try again"
             )));
         }
-        Some(stored) if stored < newest => migrate_led(mysql, connection, stored, place, lease).await?,
-        Some(_) => {}
-        None => migrate(mysql, connection, 0).await.map_err(failed)?,
+        // Somebody else may have made them meanwhile.
+        match stored(mysql, connection, place).await? {
+            Some(NEWEST) => {}
+            Some(stored) => migrate_led(mysql, connection, stored, place, lease).await?,
+            None => migrate(mysql, connection, 0).await.map_err(failed)?,
+        }
+        mysql.rows(connection, Statement::new(UNLOCK)).await.map_err(failed)?;
     }
     let other = "SELECT table_name AS name FROM information_schema.tables
                  WHERE table_schema = database() AND engine <> 'InnoDB'";
@@ -55,11 +55,11 @@ pub(super) async fn prepare(
             table.get_text("name").map_err(failed)?
         )));
     }
-    mysql.rows(connection, Statement::new(UNLOCK)).await.map_err(failed)?;
     Ok(())
 }
 
-/// The version that is there. `None`: the database is empty, or its first version was not finished.
+/// The version that is there, no newer than this program's. `None`: the database is empty, or its first version was not
+/// finished.
 async fn stored(
     mysql: &MySql,
     connection: &mut MySqlConnection,
@@ -81,7 +81,13 @@ async fn stored(
     }
     let newest = format!("SELECT max(version) AS version FROM {SCHEMA} HAVING max(version) IS NOT NULL");
     let newest = mysql.rows(connection, Statement::new(newest)).await.map_err(failed)?;
-    newest.first().map(|row| row.get_int("version")).transpose().map_err(failed)
+    let stored = newest.first().map(|row| row.get_int("version")).transpose().map_err(failed)?;
+    match stored {
+        Some(stored) if stored > NEWEST => Err(OpenError::Newer(format!(
+            "{place} was written by a newer cutover (schema {stored}): run that one, or a newer"
+        ))),
+        _ => Ok(stored),
+    }
 }
 
 /// Brings tables up to date that an older program may lead on, which would write as before. So this one takes the seat,
