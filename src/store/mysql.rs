@@ -124,7 +124,10 @@ impl Dialect for MySql {
     fn too_large(&self, size: Size) -> Option<String> {
         let (bytes, most) = (size.bytes.saturating_add(REST_BYTES), self.packet_bytes.load(SeqCst));
         (bytes > most).then(|| {
-            format!("the change takes a message of {bytes} bytes, and max_allowed_packet is {most}: raise it there")
+            format!(
+                "the change takes a message of {bytes} bytes, and max_allowed_packet is {most}: raise it there, with \
+                 SET GLOBAL max_allowed_packet and in the server's configuration. Nothing has to be restarted"
+            )
         })
     }
 

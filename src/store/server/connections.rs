@@ -69,6 +69,13 @@ impl<D: Dialect> Connections<D> {
         Ok(turn)
     }
 
+    /// A new connection, which knows the server's settings as they are now.
+    pub(super) async fn new_turn(&self) -> Result<Turn<'_, D>, sqlx::Error> {
+        let permit = self.permit().await?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Ok(Turn { from: self, connection: self.another().await?, _permit: permit })
+    }
+
     /// A connection that may have ended since it was used last.
     pub(super) async fn unchecked_turn(&self) -> Result<Turn<'_, D>, sqlx::Error> {
         let permit = self.permit().await?;

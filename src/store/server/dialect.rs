@@ -64,7 +64,7 @@ pub(in crate::store) trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
     /// Begins a transaction that writes so much. The server ends it if this process is silent.
     fn begin(&self, size: Size) -> Cow<'static, str>;
 
-    /// Why a transaction of this size can't be sent.
+    /// Why a transaction of this size can't be sent, by the newest connection.
     fn too_large(&self, _size: Size) -> Option<String> {
         None
     }

@@ -155,13 +155,17 @@ impl<D: Dialect> ServerStore<D> {
         size: Size,
     ) -> Result<(Transaction<'a, D>, Bounds), Error> {
         let Some(term) = self.lease.term() else { return Err(deposed()) };
-        if let Some(why) = self.dialect.too_large(size) {
-            return Err(Error::Unavailable(format!("{}: {why}", self.place)));
-        }
         let rows = ROW.saturating_mul(u32::try_from(size.rows).unwrap_or(u32::MAX));
         let bounds = self.bounds(Some(term), WRITE + rows + size.arrives_in());
         let begun = async {
-            let mut turn = writer.connection.turn().await?;
+            let mut turn = match self.dialect.too_large(size) {
+                None => writer.connection.turn().await?,
+                // The limit may have been raised.
+                Some(_) => writer.connection.new_turn().await?,
+            };
+            if let Some(why) = self.dialect.too_large(size) {
+                return Err(sqlx::Error::Configuration(why.into()));
+            }
             turn.execute(&self.dialect.begin(size)).await?;
             if !is_in_term(&bounds, &mut turn, D::SHARED).await? {
                 return Ok(None);

@@ -242,6 +242,11 @@ async fn a_server_that_takes_no_writes_or_may_lose_them_is_refused() {
     let says = "max_allowed_packet is 67108864";
     assert!(matches!(&refused, Err(Error::Unavailable(why)) if why.contains(says)), "{refused:?}");
     make(&*store, &key("orders"), &describe("small")).await;
+
+    // It can be raised while the controller runs.
+    admin.execute("SET GLOBAL max_allowed_packet = 268435456").await.unwrap();
+    let read = store.snapshot().await.unwrap();
+    store.commit(&commit(Some(&read.migrations[0]), &key("orders"), &pins, 4)).await.unwrap();
 }
 
 /// As an administrator may set them for everybody.
