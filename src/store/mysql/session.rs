@@ -15,6 +15,8 @@ const LOCK_S: u32 = 8;
 const SILENT_S: u32 = 2;
 /// The same for a connection without such a transaction.
 const IDLE_S: u32 = 600;
+/// How long the server waits there until a part of an answer is taken: a leader may stall while it reads millions of rows.
+const TAKEN_S: u32 = 30;
 
 /// The largest message has to be so large at least. A rollback of everybody is one change, and has to fit.
 const PACKET_BYTES_MIN: usize = 64 << 20;
@@ -22,12 +24,12 @@ const PACKET_BYTES_MIN: usize = 64 << 20;
 /// Begins a transaction that writes. To make a large message takes time as well.
 pub(super) fn begin(size: Size) -> String {
     let silent_s = u64::from(SILENT_S) + size.arrives_in().as_secs();
-    format!("SET SESSION wait_timeout = {silent_s}; START TRANSACTION")
+    format!("SET SESSION wait_timeout = {silent_s}, net_write_timeout = {SILENT_S}; START TRANSACTION")
 }
 
 /// Ends it. If the answer to the second part is lost, so is that to the first.
-pub(super) const COMMIT: &str = "COMMIT; SET SESSION wait_timeout = 600";
-pub(super) const ROLLBACK: &str = "ROLLBACK; SET SESSION wait_timeout = 600";
+pub(super) const COMMIT: &str = "COMMIT; SET SESSION wait_timeout = 600, net_write_timeout = 30";
+pub(super) const ROLLBACK: &str = "ROLLBACK; SET SESSION wait_timeout = 600, net_write_timeout = 30";
 /// Begins a transaction that reads everything at one moment.
 pub(super) const READ: &str =
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
@@ -42,7 +44,7 @@ fn settings() -> Vec<(&'static str, String)> {
         ("lock_wait_timeout", LOCK_S),
         ("wait_timeout", IDLE_S),
         ("net_read_timeout", SILENT_S),
-        ("net_write_timeout", SILENT_S),
+        ("net_write_timeout", TAKEN_S),
     ];
     let words = [
         ("autocommit", "ON"),
@@ -201,8 +203,10 @@ mod tests {
 
     #[test]
     fn the_texts_have_the_limits() {
-        assert_eq!(begin(Size::default()), "SET SESSION wait_timeout = 2; START TRANSACTION");
-        assert!([COMMIT, ROLLBACK].iter().all(|text| text.ends_with(&format!("wait_timeout = {IDLE_S}"))));
+        let begun = "SET SESSION wait_timeout = 2, net_write_timeout = 2; START TRANSACTION";
+        assert_eq!(begin(Size::default()), begun);
+        let after = format!("wait_timeout = {IDLE_S}, net_write_timeout = {TAKEN_S}");
+        assert!([COMMIT, ROLLBACK].iter().all(|text| text.ends_with(&after)));
     }
 
     #[test]
