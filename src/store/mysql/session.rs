@@ -63,7 +63,7 @@ fn settings() -> Vec<(&'static str, String)> {
 
 /// What else is asked.
 const ASKED: &str = "'version', 'version_comment', 'read_only', 'super_read_only', \
-    'innodb_read_only', 'tx_read_only', 'transaction_read_only', 'wsrep_on', 'group_replication_group_name', \
+    'innodb_read_only', 'tx_read_only', 'transaction_read_only', 'wsrep_on', 'group_replication_group_name', 'group_replication_consistency', \
     'group_replication_single_primary_mode', 'innodb_flush_log_at_trx_commit', 'log_bin', 'sync_binlog', 'binlog_format', \
     'max_allowed_packet', 'sql_mode', 'tx_isolation', 'transaction_isolation'";
 
@@ -134,13 +134,23 @@ fn refusal(facts: &Facts) -> Option<String> {
         ));
     }
     if is_on(facts, "slaves_running") {
-        return Some("that server replicates from another one: give the primary's address".to_owned());
+        return Some(
+            "that server replicates from another one: give the primary's address; if this is it, stop its replication"
+                .to_owned(),
+        );
     }
     let has_group = !of(facts, "group_replication_group_name").is_empty();
     if is_on(facts, "wsrep_on") || has_group && !is_on(facts, "group_replication_single_primary_mode") {
         return Some(
             "several servers take writes there (Galera, or Group Replication with several primaries), which do not see \
              each other's locks: use one primary"
+                .to_owned(),
+        );
+    }
+    if has_group && of(facts, "group_replication_consistency") == "EVENTUAL" {
+        return Some(
+            "group_replication_consistency is EVENTUAL, so a new primary may answer before it has the old one's commits: \
+             set it to BEFORE_ON_PRIMARY_FAILOVER"
                 .to_owned(),
         );
     }
@@ -215,6 +225,10 @@ mod tests {
         assert_eq!(said(&[("version", "10.6.12-MariaDB-log"), ("binlog_format", "MIXED")]), None);
         assert_eq!(said(&[("innodb_flush_log_at_trx_commit", "3")]), None);
         assert_eq!(said(&[("log_bin", "OFF"), ("sync_binlog", "0")]), None);
+        let group = [("group_replication_group_name", "a"), ("group_replication_single_primary_mode", "ON")];
+        let group = group.into_iter().chain([("group_replication_consistency", "EVENTUAL")]);
+        let refused = said(&group.collect::<Vec<_>>()).unwrap_or_default();
+        assert!(refused.contains("BEFORE_ON_PRIMARY_FAILOVER"), "{refused:?}");
         for (name, value, says) in [
             ("version", "5.7.44", "too old"),
             ("version", "10.5.20-MariaDB", "too old"),
