@@ -23,7 +23,8 @@ pub(super) fn failure(error: &sqlx::Error) -> Option<Failure> {
             Failure::Other(format!("{said}: raise max_connections; a controller takes up to 11"))
         }
         1153 => Failure::Other(format!("{said}: raise max_allowed_packet")),
-        1054 | 1146 | 1194 | 1195 | 1712 => Failure::Corrupt(said.to_owned()),
+        // Also a tablespace that is missing or damaged.
+        1054 | 1146 | 1194 | 1195 | 1712 | 1812 | 1877 | 1932 => Failure::Corrupt(said.to_owned()),
         _ => Failure::Other(said.to_owned()),
     })
 }

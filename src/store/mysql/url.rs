@@ -12,8 +12,10 @@ const PASSWORD: &str = "MYSQL_PWD";
 /// The options of a connection. `place` is for messages.
 pub(super) fn parse(url: &str, place: &str) -> Result<MySqlConnectOptions, OpenError> {
     let malformed = |why: String| {
+        // Without parameters: an unknown one may be a password.
+        let server = place.split('?').next().unwrap_or(place);
         OpenError::Url(format!(
-            "malformed URL {place}: {why}. Give mysql://USER@HOST:3306/DATABASE, and in a password write %2F for /, \
+            "malformed URL {server}: {why}. Give mysql://USER@HOST:3306/DATABASE, and in a password write %2F for /, \
              %3F for ?, %40 for @"
         ))
     };
@@ -53,8 +55,9 @@ mod tests {
             ("mysql://ada@db/cutover?schema=a", "unknown parameter schema"),
             ("mysql://ada@db:port/cutover", "port"),
         ] {
-            let refused = parse(url, "PLACE").expect_err(url).to_string();
+            let refused = parse(url, "PLACE?passwd=s3cret").expect_err(url).to_string();
             assert!(refused.contains(says) && refused.contains("PLACE"), "{url}: {refused}");
+            assert!(!refused.contains("s3cret"), "{refused}");
         }
     }
 }
