@@ -62,7 +62,12 @@ fn called(source: &str) -> Vec<String> {
         !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_') && *name != "config"
     });
     names
-        .map(|name| if name == "wait_until_table_exists" { "describe_table" } else { name })
+        .map(|name| match name {
+            "wait_until_table_exists" => "describe_table",
+            // Of puts alone: AWS asks for the right to each action, and has none for the transaction.
+            "transact_write_items" => "put_item",
+            name => name,
+        })
         .map(pascal)
         .collect()
 }
