@@ -235,9 +235,9 @@ async fn a_server_that_takes_no_writes_or_may_lose_them_is_refused() {
     let read = store.snapshot().await.unwrap();
     assert_eq!(read.migrations[0].tenants.len(), tenants().count());
 
-    // One of more rows than a message takes is refused in words, and the connection goes on.
-    let pins = pin((0..260_000).map(|at| format!("{at:0>250}")), Rung::Dual);
-    let large = commit(Some(&read.migrations[0]), &key("orders"), &pins, 3);
+    // One that does not fit into a message is refused in words, and the connection goes on.
+    let mut large = commit(Some(&read.migrations[0]), &key("orders"), &describe("large"), 3);
+    large.event.summary = vec!["large".repeat(14 << 20)];
     let refused = store.commit(&large).await;
     let says = "max_allowed_packet is 67108864";
     assert!(matches!(&refused, Err(Error::Unavailable(why)) if why.contains(says)), "{refused:?}");
@@ -245,8 +245,9 @@ async fn a_server_that_takes_no_writes_or_may_lose_them_is_refused() {
 
     // It can be raised while the controller runs.
     admin.execute("SET GLOBAL max_allowed_packet = 268435456").await.unwrap();
-    let read = store.snapshot().await.unwrap();
-    store.commit(&commit(Some(&read.migrations[0]), &key("orders"), &pins, 4)).await.unwrap();
+    large.expected = Some(3);
+    large.event.revision = 4;
+    store.commit(&large).await.unwrap();
 }
 
 /// As an administrator may set them for everybody.
@@ -272,6 +273,7 @@ async fn settings_of_the_server_change_no_session() {
         let beat = store.lease().unwrap();
         assert!(timeout(Duration::from_secs(4), beat.keep()).await.is_err(), "{others}");
         let mut other = schema.session().await;
+        other.execute("SET sql_big_selects = 1, completion_type = 0").await.unwrap();
         let free = other.execute("SELECT 1 FROM leader WHERE beat > 0 FOR UPDATE NOWAIT; ROLLBACK").await;
         free.unwrap_or_else(|error| panic!("{others}: {error}"));
         lease.vacate().await;
