@@ -256,7 +256,7 @@ async fn settings_of_the_server_change_no_session() {
     let Some(database) = Database::start(Kind::MySql).await else { return };
     let schema = Schema::over(&database.url);
     let mut admin = schema.session().await;
-    for others in ["completion_type = CHAIN", "completion_type = RELEASE", "completion_type = NO_CHAIN"] {
+    for others in ["completion_type = CHAIN", "completion_type = 'RELEASE'", "completion_type = NO_CHAIN"] {
         admin.execute(&format!("SET GLOBAL {others}")).await.unwrap();
         for others in ["sql_select_limit = 1", "max_join_size = 1", "unique_checks = 0", "autocommit = 0"] {
             admin.execute(&format!("SET GLOBAL {others}")).await.unwrap();
