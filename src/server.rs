@@ -224,8 +224,7 @@ where
         async move { operate.take_steps().await }
     });
 
-    let Ports { connections, http } = ports;
-    let (http, certificates) = http.map_or((None, None), |http| (Some(http.listener), http.certificates));
+    let (connections, http, certificates) = ports.parts();
     if let Some(certificates) = &certificates {
         tasks.spawn("certificate", certificates.clone().keep());
         let (mut refused, tokens) = (certificates.grpc.last_refused(), tokens.clone());

@@ -48,6 +48,15 @@ pub(super) struct Ports<S> {
     pub(super) http: Option<Http>,
 }
 
+impl<S> Ports<S> {
+    /// Connections of gRPC, the socket of HTTP, and certificates.
+    pub(super) fn parts(self) -> (S, Option<TcpListener>, Option<Arc<Certificates>>) {
+        let (http, certificates) =
+            self.http.map_or((None, None), |http| (Some(http.listener), http.certificates));
+        (self.connections, http, certificates)
+    }
+}
+
 /// The HTTP port.
 pub(super) struct Http {
     pub(super) listener: TcpListener,

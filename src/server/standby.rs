@@ -86,8 +86,7 @@ where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     E: Into<tonic::codegen::StdError>,
 {
-    let Ports { connections, http } = ports;
-    let (http, certificates) = http.map_or((None, None), |http| (Some(http.listener), http.certificates));
+    let (connections, http, certificates) = ports.parts();
     let why = Arc::new(ArcSwap::from_pointee("this controller is starting: try again".to_owned()));
     let shown = why.clone();
     let me = name(config);

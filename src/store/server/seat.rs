@@ -41,7 +41,7 @@ impl<D: Dialect> SeatStore for ServerSeat<D> {
     async fn read(&self) -> Result<Seat, Error> {
         let mut turn = self.turn().await?;
         // Also the fence: without its row nobody could commit.
-        let tables = seat_tables::<D>().chain(["counter"]).collect::<Vec<_>>().join(", ");
+        let tables = [seat_tables::<D>(), vec!["counter"]].concat().join(", ");
         let row = format!(
             "SELECT leader.epoch, leader.beat, leader.holder, leader.format, counter.history_id FROM {tables}"
         );
@@ -112,8 +112,10 @@ async fn vacated<D: Dialect>(connection: &mut Connection<D>, term: &Term) -> Res
 }
 
 /// The fence first: that waits for transactions of the leader that are under way.
-fn seat_tables<D: Dialect>() -> impl Iterator<Item = &'static str> {
-    [D::FENCE, LEADER].into_iter().skip(usize::from(D::FENCE == LEADER))
+fn seat_tables<D: Dialect>() -> Vec<&'static str> {
+    let mut tables = vec![D::FENCE, LEADER];
+    tables.dedup();
+    tables
 }
 
 /// Takes the seat. If the last leader had another database, or another timeline of it, commits may be missing: then this

@@ -11,11 +11,10 @@ use super::{
     calls::Calls,
     finish,
     rules::{Answer, OperationStep, Seen, Write, WriteCall},
-    writing::{PUTS_MAX, ended, refused},
+    writing::{PUTS_MAX, ended, needs_target, refused},
 };
 use crate::{
     report::StoreRole,
-    routing::Rung,
     store::{Id, Put, PutAll, Record, StoreError, Version, now_ms_since_2025},
     watch::Operation,
 };
@@ -57,7 +56,7 @@ impl Migrator {
     /// ```
     pub async fn transact(&self, tenant: &str, writes: Writes) -> Result<Version, WriteError> {
         let records = writes.records(tenant)?;
-        let ids: Vec<Id> = records.iter().map(|(id, _)| id.clone()).collect();
+        let ids = ids(&records);
         // At every rung: otherwise a service would find out in the middle of a ramp.
         for store in [StoreRole::Source, StoreRole::Target] {
             let checked = self.inner.store(store).check_all(&ids);
@@ -67,6 +66,10 @@ impl Migrator {
         let transacting = Transacting::new(self.inner.clone(), operation, tenant, records);
         finish::Finish::new(transacting.run()).await
     }
+}
+
+fn ids(records: &[(Id, Record)]) -> Vec<Id> {
+    records.iter().map(|(id, _)| id.clone()).collect()
 }
 
 /// One call of [`Migrator::transact`], from its decision to its end. To the rules it is one put: of the highest
@@ -117,7 +120,7 @@ impl Transacting {
 
     /// The highest version that the store has of any of the records.
     async fn newest(&mut self, store: StoreRole) -> Answer {
-        let ids: Vec<Id> = self.records.iter().map(|(id, _)| id.clone()).collect();
+        let ids = ids(&self.records);
         let from = self.calls.inner.store(store).clone();
         match self.calls.read(store, from.get_versions(&ids)).await {
             Ok(versions) => {
@@ -128,17 +131,12 @@ impl Transacting {
         }
     }
 
-    /// It is acknowledged only once the target has it, so what the target can't take is refused before the source has it.
-    const fn needs_target(&self) -> bool {
-        matches!(self.operation.decision.rung, Rung::Mirrored | Rung::TargetFirst)
-    }
-
     /// Refuses records of which the target can hold only one.
     async fn check_equal(&mut self) -> Result<(), Cause> {
         let store = StoreRole::Target;
         let target = self.calls.inner.store(store).clone();
-        let Some(names) = target.loose_ids().filter(|_| self.needs_target()) else { return Ok(()) };
-        let ids: Vec<Id> = self.records.iter().map(|(id, _)| id.clone()).collect();
+        let Some(names) = target.loose_ids().filter(|_| needs_target(&self.operation)) else { return Ok(()) };
+        let ids = ids(&self.records);
         let equal = self.calls.read(store, target.equal_ids(&ids)).await;
         match equal.map_err(|error| Cause::Store { store, error })?.pop() {
             Some(equal) => Err(Cause::Store { store, error: equal.refusal(&ids, &names) }),
@@ -152,7 +150,7 @@ impl Transacting {
         if self.puts > PUTS_MAX {
             return Err(Cause::Contended(PUTS_MAX));
         }
-        if self.needs_target() {
+        if needs_target(&self.operation) {
             let store = StoreRole::Target;
             for (id, _) in &self.records {
                 let checked = self.calls.inner.store(store).check_id(id);
@@ -184,11 +182,9 @@ impl Transacting {
             match self.calls.put_all(store, &left).await {
                 Ok(PutAll::Applied) => return Answer::Put(Put::Applied),
                 Ok(PutAll::Refused(refused)) => {
-                    let mut place = 0;
-                    left.retain(|_| {
-                        place += 1;
-                        refused.iter().all(|(at, _)| at + 1 != place)
-                    });
+                    let is_left = |place| refused.iter().all(|(refused, _)| *refused != place);
+                    let places = left.into_iter().enumerate();
+                    left = places.filter(|(place, _)| is_left(*place)).map(|(_, record)| record).collect();
                     if left.is_empty() {
                         return Answer::Put(Put::Applied);
                     }

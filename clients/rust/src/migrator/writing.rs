@@ -143,8 +143,7 @@ impl Writing {
                 Err(error) => return Err(Unput::Value(error)),
             };
         }
-        // Acknowledged only once the target has it, so a write that the target can't take is refused before the source has it.
-        if matches!(self.operation.decision.rung, Rung::Mirrored | Rung::TargetFirst) {
+        if needs_target(&self.operation) {
             let store = StoreRole::Target;
             let checked = self.calls.inner.store(store).check_id(&self.id);
             checked.map_err(|error| Unput::Refused(Cause::Store { store, error }))?;
@@ -194,6 +193,12 @@ impl Writing {
         };
         Ok(Written::Kept(found.and_then(|record| record.value)))
     }
+}
+
+/// Whether a write is acknowledged only once the target has it, after the source. Then what the target can't take is refused
+/// before the source has it.
+pub(super) const fn needs_target(operation: &Operation) -> bool {
+    matches!(operation.decision.rung, Rung::Mirrored | Rung::TargetFirst)
 }
 
 /// Counts a write that has called no store, or whose calls have changed nothing.

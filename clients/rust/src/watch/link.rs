@@ -128,8 +128,8 @@ impl Link {
         }
     }
 
-    /// The controller has answered. From now on no file is taken; returns what is held.
-    pub(crate) fn answered(&self) -> Option<Arc<Held>> {
+    /// The controller is there: from now on no file is taken. Returns what is held.
+    pub(crate) fn take_no_file(&self) -> Option<Arc<Held>> {
         let mut state = self.state();
         state.connected = true;
         state.held.clone()

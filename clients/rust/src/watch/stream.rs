@@ -249,7 +249,7 @@ impl Watcher {
         // The current state comes from a time when the controller did not wait for this instance. In this
         // order, an operation that still finds the old snapshot has the old admission, and no report of the
         // new membership is sent before.
-        let held = self.link.answered();
+        let held = self.link.take_no_file();
         let source = held.as_ref().map(|held| held.source);
         let readmitted = registered.readmitted && !Mutation::Readmitted.is_left_out();
         let suspended = readmitted || source == Some(Source::Persisted);

@@ -1,4 +1,4 @@
-//! What a controller does at a store that it shares, and what it concludes from errors: as `store/postgres/transaction` does.
+//! What a controller does at a store that it shares, and what it concludes from errors: as `store/server/transaction` does.
 
 use std::{fmt, sync::Arc, time::Duration};
 
