@@ -71,15 +71,7 @@ async fn a_standby_takes_over_at_once_from_one_that_is_stopped(kind: Kind) {
     create(&replicas[0]).await;
     replicas.push(Replica::start(&schema.url).await);
     let standby = &replicas[1];
-    let words = async {
-        loop {
-            match standby.probe("/readyz").await {
-                Some((503, words)) if words.contains("leads") => return words,
-                _ => sleep(Duration::from_millis(20)).await,
-            }
-        }
-    };
-    let words = timeout(Duration::from_secs(20), words).await.expect("it is on standby");
+    let words = standby.on_standby().await;
     let leads = replicas[0].grpc.to_string();
     let tells = |words: &str| words.contains(&leads);
     assert!(!tells(&words), "who asks without a token does not hear who leads: {words}");

@@ -1,5 +1,7 @@
 //! Lists of a tenant's records, page by page, while data moves.
 
+#[path = "migrator/adapter.rs"]
+mod adapter;
 #[path = "migrator_list/failures.rs"]
 mod failures;
 #[path = "migrator/world.rs"]
@@ -7,14 +9,12 @@ mod world;
 
 use std::{sync::Arc, time::Duration};
 
+use adapter::adapter;
 use cutover_client::{
-    migrator::{LIST_MAX, Listing, Migrator, Options, Parts, ReadError, Stamper, Unavailable},
-    report::{ErrorClass, Event, Recorder, StoreRole},
+    migrator::{LIST_MAX, Listing, ReadError, Unavailable},
+    report::{ErrorClass, Event, StoreRole},
     routing::{Level, Policy, Route, Rung},
-    store::{
-        Copied, Cursor, Estimate, Fault, Gate, Id, IdError, KeyRange, MemoryStore, Page, Pressure, Put,
-        Record, ScanOrder, Scope, Segment, Store, StoreError, Verb, Version,
-    },
+    store::{Fault, Gate, Id, IdError, KeyRange, MemoryStore, Record, ScanOrder, Verb, Version},
 };
 use proptest::prelude::*;
 use tokio::time::advance;
@@ -231,46 +231,9 @@ async fn a_list_past_the_lease_is_refused() {
     assert!(matches!(error, ReadError::Unavailable(Unavailable::Begin(_))), "{error}");
 }
 
-/// In memory, with an order of its own, or with that of bytes and no range that it could list.
-struct Other(MemoryStore, ScanOrder);
-
-#[async_trait::async_trait]
-impl Store for Other {
-    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
-        self.0.get(id).await
-    }
-
-    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
-        self.0.put_if_newer(id, record).await
-    }
-
-    async fn put_if_unchanged(
-        &self,
-        id: &Id,
-        record: &Record,
-        expected: Option<Version>,
-    ) -> Result<Put, StoreError> {
-        self.0.put_if_unchanged(id, record, expected).await
-    }
-
-    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
-        self.0.get_many(ids).await
-    }
-
-    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
-        self.0.put_many_if_newer(records).await
-    }
-
-    async fn scan(
-        &self,
-        scope: &Scope,
-        segment: Segment,
-        cursor: Option<&Cursor>,
-        limit_bytes: usize,
-    ) -> Result<Page, StoreError> {
-        self.0.scan(scope, segment, cursor, limit_bytes).await
-    }
-
+// In memory, with an order of its own, or with that of bytes and no range that it could list.
+adapter! {
+    Other(ScanOrder);
     fn scan_order(&self) -> ScanOrder {
         self.1.clone()
     }
@@ -285,14 +248,6 @@ impl Store for Other {
             }),
         }
     }
-
-    async fn estimate(&self) -> Result<Estimate, StoreError> {
-        self.0.estimate().await
-    }
-
-    async fn pressure(&self) -> Result<Pressure, StoreError> {
-        self.0.pressure().await
-    }
 }
 
 #[tokio::test]
@@ -306,15 +261,7 @@ async fn stores_that_can_not_list_are_refused_at_every_rung() {
             ScanOrder::Own(_) => "list is refused, because the target does not order keys by their bytes",
             ScanOrder::Bytes => "read failed at the target: key: of two types",
         };
-        let migrator = Migrator::new(Parts {
-            current: world.current.clone(),
-            recorder: Arc::new(Recorder::new()),
-            migration: "orders".to_owned(),
-            stamper: Arc::new(Stamper::new(1).expect("a slot")),
-            source: world.source.clone(),
-            target: Arc::new(Other(MemoryStore::new(), order)),
-            options: Options::default(),
-        });
+        let migrator = world.to(Arc::new(Other(MemoryStore::new(), order)));
         let error = migrator.list_bytes(TENANT, &KeyRange::all(), 9).await.expect_err("refused");
         assert!(error.to_string().starts_with(expected), "{error}");
         assert!(world.source.take_calls().is_empty());

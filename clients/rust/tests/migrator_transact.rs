@@ -1,6 +1,8 @@
 //! Transactions over two stores in memory: what their callers see at every rung, when stores fail, when other writers are
 //! faster and when routing moves on.
 
+#[path = "migrator/adapter.rs"]
+mod adapter;
 #[path = "migrator_transact/like_put.rs"]
 mod like_put;
 #[path = "migrator_transact/refused.rs"]

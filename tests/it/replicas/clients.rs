@@ -243,12 +243,7 @@ async fn commands_and_passes_take_the_addresses_in_any_order() {
     // A command waits for the other one to take over.
     replicas[leads].again().await;
     let now_leads = leader(&replicas).await;
-    let waits = async {
-        while !matches!(replicas[leads].probe("/readyz").await, Some((503, said)) if said.contains("leads")) {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(Duration::from_secs(20), waits).await.expect("it is on standby");
+    replicas[leads].on_standby().await;
     replicas[now_leads].killed().await;
     let said = run(["list", "--server", &all]).await;
     assert_eq!(said.code, 0, "{said:?}");

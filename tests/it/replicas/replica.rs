@@ -129,6 +129,19 @@ impl Replica {
         self.probe("/readyz").await.is_some_and(|(status, _)| status == 200)
     }
 
+    /// Waits until it says that another one leads, and returns its words.
+    pub async fn on_standby(&self) -> String {
+        let words = async {
+            loop {
+                match self.probe("/readyz").await {
+                    Some((503, words)) if words.contains("leads") => return words,
+                    _ => sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        timeout(Duration::from_secs(20), words).await.expect("it is on standby")
+    }
+
     pub fn admin(&self) -> AdminServiceClient<Channel> {
         AdminServiceClient::new(self.channel())
     }

@@ -10,16 +10,13 @@ use std::{
     time::Duration,
 };
 
-use cutover_client::store::{
-    MemoryStore, Store,
-    spec::{Missing, Spec},
-};
+use cutover_client::store::{MemoryStore, Store};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
     process::Command,
     sync::oneshot::{Receiver, error::TryRecvError},
-    time::{sleep, timeout},
+    time::sleep,
 };
 
 use super::{
@@ -28,7 +25,7 @@ use super::{
     replica::{Replica, Writer, create, leader},
 };
 use crate::{
-    sidecar::client::{is_ready, json_on},
+    sidecar::client::{empty_tables, is_ready, json_on},
     store::schema::{Kind, Schema},
 };
 
@@ -36,16 +33,7 @@ use crate::{
 async fn through_a_sidecar(program: PathBuf, servers: String, mut stop: Receiver<()>) -> usize {
     let directory = TempDir::new().unwrap();
     let at = directory.path();
-    let spec = format!(
-        "migration = \"orders\"\n[source]\nurl = \"sqlite:{0}/old.db\"\ntable = \"orders\"\n\
-         [target]\nurl = \"sqlite:{0}/new.db\"\ntable = \"orders\"\n",
-        at.display()
-    );
-    std::fs::write(at.join("orders.toml"), &spec).unwrap();
-    let spec: Spec = spec.parse().unwrap();
-    for store in [&spec.source, &spec.target] {
-        store.open(Missing::Create, |_| None).await.unwrap();
-    }
+    empty_tables(at, "").await;
     let _sidecar = Command::new(program)
         .args(["sidecar", "--service", "old-api", "--spec", "orders.toml", "--socket", "s"])
         .env("CUTOVER_SERVER", servers)
@@ -70,16 +58,6 @@ async fn through_a_sidecar(program: PathBuf, servers: String, mut stop: Receiver
     unreachable!()
 }
 
-/// Waits until it says that another one leads.
-async fn until_on_standby(replica: &Replica) {
-    let waits = async {
-        while !matches!(replica.probe("/readyz").await, Some((503, said)) if said.contains("leads")) {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(Duration::from_secs(20), waits).await.expect("it is on standby");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn controllers_are_replaced_by_another_version_while_services_go_on() {
     let Some(schema) = Schema::fresh(Kind::Postgres).await else { return };
@@ -89,7 +67,7 @@ async fn controllers_are_replaced_by_another_version_while_services_go_on() {
         vec![Replica::start_as(&old, &schema.url).await, Replica::start_as(&old, &schema.url).await];
     let leads = leader(&replicas).await;
     create(&replicas[leads]).await;
-    until_on_standby(&replicas[1 - leads]).await;
+    replicas[1 - leads].on_standby().await;
 
     let servers = replicas.iter().map(url).collect::<Vec<_>>().join(",");
     let stores: [Arc<dyn Store>; 2] = [Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new())];
@@ -103,7 +81,7 @@ async fn controllers_are_replaced_by_another_version_while_services_go_on() {
     writer.more(5).await;
 
     replicas[1 - leads].replace(new).await;
-    until_on_standby(&replicas[1 - leads]).await;
+    replicas[1 - leads].on_standby().await;
     assert!(replicas[leads].leads().await, "replacing a standby changes nothing");
     writer.more(5).await;
 
@@ -119,7 +97,7 @@ async fn controllers_are_replaced_by_another_version_while_services_go_on() {
 
     // And back, because the new version has a fault: with the format unchanged the old one may lead again.
     replicas[leads].replace(&old).await;
-    until_on_standby(&replicas[leads]).await;
+    replicas[leads].on_standby().await;
     writer.more(5).await;
 
     stop.send(()).unwrap();

@@ -35,6 +35,21 @@ pub struct Place {
     pub controller: Controller,
 }
 
+/// Makes a source and a target in a directory, and their spec, `orders.toml`, with these lines.
+pub async fn empty_tables(directory: &Path, lines: &str) {
+    let at = directory.display();
+    let spec = format!(
+        "migration = \"orders\"\n{lines}\
+         [source]\nurl = \"sqlite:{at}/old.db\"\ntable = \"orders\"\n\
+         [target]\nurl = \"sqlite:{at}/new.db\"\ntable = \"orders\"\n"
+    );
+    std::fs::write(directory.join("orders.toml"), &spec).unwrap();
+    let spec: Spec = spec.parse().unwrap();
+    for store in [&spec.source, &spec.target] {
+        store.open(Missing::Create, |_| None).await.unwrap();
+    }
+}
+
 impl Place {
     /// With empty tables, and writes that land within `residual_ms`.
     pub async fn new(residual_ms: u64) -> Self {
@@ -47,17 +62,7 @@ impl Place {
             ..Default::default()
         };
         controller.admin().await.create_migration(create).await.unwrap();
-        let at = dir.path().display();
-        let spec = format!(
-            "migration = \"orders\"\nresidual_ms = {residual_ms}\n\
-             [source]\nurl = \"sqlite:{at}/old.db\"\ntable = \"orders\"\n\
-             [target]\nurl = \"sqlite:{at}/new.db\"\ntable = \"orders\"\n"
-        );
-        std::fs::write(dir.path().join("orders.toml"), &spec).unwrap();
-        let spec: Spec = spec.parse().unwrap();
-        for store in [&spec.source, &spec.target] {
-            store.open(Missing::Create, |_| None).await.unwrap();
-        }
+        empty_tables(dir.path(), &format!("residual_ms = {residual_ms}\n")).await;
         Self { dir, controller }
     }
 

@@ -60,6 +60,15 @@ async fn begins(client: &Client, rung: Rung) {
     assert_eq!(tokio::time::timeout(Duration::from_secs(10), begun).await.expect("in time"), rung);
 }
 
+/// Neither reports nor the registration bring its right back, but the news that what it holds is current.
+async fn comes_back_by_a_heartbeat(fake: &mut Fake, client: &Client, stream: &Watching) {
+    still_refuses(fake, client).await;
+    stream.register(registered());
+    still_refuses(fake, client).await;
+    stream.heartbeat(2);
+    begins(client, Rung::TargetFirst).await;
+}
+
 /// Found by the simulation: a controller that was killed right after a step down had forgotten whom it had left behind.
 #[tokio::test]
 async fn registering_again_does_not_bring_a_right_to_act_back() {
@@ -84,11 +93,7 @@ async fn a_report_does_not_bring_a_right_to_act_back() {
     drop(first);
     let stream = fake.watch().await;
     // The reports use the connection of before.
-    still_refuses(&mut fake, &client).await;
-    stream.register(registered());
-    still_refuses(&mut fake, &client).await;
-    stream.heartbeat(2);
-    begins(&client, Rung::TargetFirst).await;
+    comes_back_by_a_heartbeat(&mut fake, &client, &stream).await;
 }
 
 #[tokio::test]
@@ -105,11 +110,7 @@ async fn a_state_that_was_on_its_way_for_too_long_is_asked_for_again() {
     stand_still(Duration::from_secs(12)).await;
     let stream = fake.watch().await;
     assert_eq!(stream.request.last_revision, 2);
-    still_refuses(&mut fake, &client).await;
-    stream.register(registered());
-    still_refuses(&mut fake, &client).await;
-    stream.heartbeat(2);
-    begins(&client, Rung::TargetFirst).await;
+    comes_back_by_a_heartbeat(&mut fake, &client, &stream).await;
 }
 
 #[tokio::test]

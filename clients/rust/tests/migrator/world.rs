@@ -18,6 +18,23 @@ use cutover_client::{
 pub(crate) const TENANT: &str = "acme";
 pub(crate) const KEY: &str = "order-1";
 
+fn migrator(
+    current: &Arc<Current>,
+    recorder: &Arc<Recorder>,
+    source: &Arc<Faulty<MemoryStore>>,
+    target: Arc<dyn Store>,
+) -> Migrator {
+    Migrator::new(Parts {
+        current: current.clone(),
+        recorder: recorder.clone(),
+        migration: "orders".to_owned(),
+        stamper: Arc::new(Stamper::new(1).expect("a slot")),
+        source: source.clone(),
+        target,
+        options: Options::default(),
+    })
+}
+
 pub(crate) struct World {
     pub(crate) current: Arc<Current>,
     pub(crate) recorder: Arc<Recorder>,
@@ -39,18 +56,15 @@ impl World {
         let recorder = Arc::new(Recorder::new());
         let source = Arc::new(Faulty::new(Arc::new(MemoryStore::new())));
         let target = Arc::new(Faulty::new(Arc::new(MemoryStore::new())));
-        let migrator = Migrator::new(Parts {
-            current: current.clone(),
-            recorder: recorder.clone(),
-            migration: "orders".to_owned(),
-            stamper: Arc::new(Stamper::new(1).expect("a slot")),
-            source: source.clone(),
-            target: target.clone(),
-            options: Options::default(),
-        });
+        let migrator = migrator(&current, &recorder, &source, target.clone());
         let world = Self { current, recorder, source, target, migrator, policy, revision: 0.into() };
         world.go_to(rung);
         world
+    }
+
+    /// From this source to another target; counts apart.
+    pub(crate) fn to(&self, target: Arc<dyn Store>) -> Migrator {
+        migrator(&self.current, &Arc::default(), &self.source, target)
     }
 
     /// The controller's next revision: everybody at this rung.

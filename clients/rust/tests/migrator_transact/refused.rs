@@ -2,20 +2,13 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use cutover_client::{
-    migrator::{
-        Cause, Migrator, Options, Parts, Stamper, TRANSACT_MAX, TRANSACT_MAX_BYTES, WriteError, Writes,
-        WritesError,
-    },
-    report::{Recorder, StoreRole},
-    store::{
-        Copied, Cursor, EqualIds, Estimate, Id, IdError, MemoryStore, Page, Pressure, Put, Record, Scope,
-        Segment, Store, StoreError, Version,
-    },
+    migrator::{Cause, TRANSACT_MAX, TRANSACT_MAX_BYTES, WriteError, Writes, WritesError},
+    report::StoreRole,
+    store::{EqualIds, IdError, MemoryStore},
 };
 
-use super::{ROUTED, TENANT, World};
+use super::{ROUTED, TENANT, World, adapter::adapter};
 
 #[tokio::test]
 async fn writes_that_no_transaction_can_have_call_no_store() {
@@ -40,66 +33,11 @@ async fn writes_that_no_transaction_can_have_call_no_store() {
     assert!(matches!(Writes::new().put("a", &7), Err(WriteError::Value(_))), "no document");
 }
 
-/// An adapter with what every store must have, and more. By default it has no transactions.
-macro_rules! adapter {
-    ($name:ident $($more:tt)*) => {
-        struct $name(MemoryStore);
-
-        #[async_trait]
-        impl Store for $name {
-            async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
-                self.0.get(id).await
-            }
-
-            async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
-                self.0.put_if_newer(id, record).await
-            }
-
-            async fn put_if_unchanged(
-                &self,
-                id: &Id,
-                record: &Record,
-                expected: Option<Version>,
-            ) -> Result<Put, StoreError> {
-                self.0.put_if_unchanged(id, record, expected).await
-            }
-
-            async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
-                self.0.get_many(ids).await
-            }
-
-            async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
-                self.0.put_many_if_newer(records).await
-            }
-
-            async fn scan(
-                &self,
-                scope: &Scope,
-                segment: Segment,
-                cursor: Option<&Cursor>,
-                limit_bytes: usize,
-            ) -> Result<Page, StoreError> {
-                self.0.scan(scope, segment, cursor, limit_bytes).await
-            }
-
-            async fn estimate(&self) -> Result<Estimate, StoreError> {
-                self.0.estimate().await
-            }
-
-            async fn pressure(&self) -> Result<Pressure, StoreError> {
-                self.0.pressure().await
-            }
-
-            $($more)*
-        }
-    };
-}
-
-adapter! { Plain }
+adapter! { Plain(); }
 
 // Takes keys for equal that differ only in case.
 adapter! {
-    Loose
+    Loose();
     fn check_all(&self, _ids: &[Id]) -> Result<(), StoreError> {
         Ok(())
     }
@@ -114,25 +52,13 @@ adapter! {
     }
 }
 
-/// From the world's source to such a target.
-fn to(world: &World, target: Arc<dyn Store>) -> Migrator {
-    Migrator::new(Parts {
-        current: world.current.clone(),
-        recorder: Arc::new(Recorder::new()),
-        migration: "orders".to_owned(),
-        stamper: Arc::new(Stamper::new(1).expect("a slot")),
-        source: world.source.clone(),
-        target,
-        options: Options::default(),
-    })
-}
-
 #[tokio::test]
 async fn keys_that_the_target_takes_for_equal_are_refused_before_the_source_has_them() {
     let both = || Writes::new().put_bytes("KEY", vec![]).put_bytes("key", vec![]);
     for rung in [super::Rung::Mirrored, super::Rung::TargetFirst] {
         let world = World::at(rung);
-        let error = to(&world, Arc::new(Loose(MemoryStore::new())))
+        let error = world
+            .to(Arc::new(Loose(MemoryStore::new())))
             .transact(TENANT, both())
             .await
             .expect_err("refused");
@@ -143,7 +69,8 @@ async fn keys_that_the_target_takes_for_equal_are_refused_before_the_source_has_
     }
     for rung in [super::Rung::SourceOnly, super::Rung::Dual] {
         let world = World::at(rung);
-        to(&world, Arc::new(Loose(MemoryStore::new())))
+        world
+            .to(Arc::new(Loose(MemoryStore::new())))
             .transact(TENANT, both())
             .await
             .expect("the source takes both");
@@ -154,7 +81,7 @@ async fn keys_that_the_target_takes_for_equal_are_refused_before_the_source_has_
 async fn a_store_without_transactions_is_refused_at_every_rung() {
     for rung in ROUTED {
         let world = World::at(rung);
-        let migrator = to(&world, Arc::new(Plain(MemoryStore::new())));
+        let migrator = world.to(Arc::new(Plain(MemoryStore::new())));
         let error = migrator.transact(TENANT, super::writes("one")).await.expect_err("refused");
         assert!(matches!(&error, WriteError::NotApplied(Cause::Store { store: StoreRole::Target, .. })));
         let expected = "not applied: at the target: store: it has no transactions, so transact can't write several \
