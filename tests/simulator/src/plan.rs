@@ -186,10 +186,15 @@ impl Plan {
     pub fn draw(seed: u64, swarm: bool, theme: Option<Theme>) -> Self {
         let mut random = SmallRng::seed_from_u64(seed ^ 0x7e3e);
         let drawn = if swarm { Theme::draw(&mut random) } else { Theme::General };
-        // Drawn by itself, so that other seeds stay as they were before there were replicas.
+        // Drawn by itself, so that other seeds stay as they were.
         let mut of_replicas = SmallRng::seed_from_u64(seed ^ 0x0005_ea75);
         let is_about = swarm && of_replicas.random_ratio(1, 10);
-        let theme = theme.unwrap_or(if is_about { Theme::Replicas } else { drawn });
+        let is_left_behind = swarm && SmallRng::seed_from_u64(seed ^ 0x001e_f7b4).random_ratio(1, 40);
+        let theme = theme.unwrap_or(match (is_about, is_left_behind) {
+            (true, _) => Theme::Replicas,
+            (_, true) => Theme::LeftBehind,
+            _ => drawn,
+        });
         let plan = theme.apply(Self::general(seed, swarm), &mut random);
         match theme == Theme::General && of_replicas.random_ratio(1, 4) {
             true => plan.replicated(),

@@ -48,12 +48,14 @@ pub enum Theme {
     Successors,
     /// Controllers that share a store, of which one leads.
     Replicas,
+    /// A service that steps down did not wait for, back before a controller that has forgotten that.
+    LeftBehind,
     /// Callers that stamp with one writer slot, and whose clocks are behind those of others.
     Slots,
 }
 
 impl Theme {
-    /// All but the general one; `Replicas`, which is drawn by itself; and `Slots`, which no other rule needs. Those whose rules are hard to find come twice.
+    /// All but the general one; `Replicas` and `LeftBehind`, which are drawn by themselves; and `Slots`, which no other rule needs. Those whose rules are hard to find come twice.
     const SPECIAL: [Self; 20] = [
         Self::Steps,
         Self::Lost,
@@ -112,6 +114,7 @@ impl Theme {
             Self::Successors => worlds::successors(plan, random),
             Self::Slots => worlds::slots(plan),
             Self::Replicas => worlds::replicas(plan, random),
+            Self::LeftBehind => worlds::left_behind(plan, random),
         }
     }
 }

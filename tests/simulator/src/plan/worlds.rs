@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(super) use lazy::{drain, sweep};
-pub(super) use newer::{repairs, slots, successors};
+pub(super) use newer::{left_behind, repairs, slots, successors};
 pub(super) use shared::replicas;
 
 const TO_DUAL: Cue = Cue(Ask::Ramp(Stage::Dual), Then::Arrive);

@@ -1,5 +1,6 @@
 //! A target that somebody else writes, and processes that succeed others.
 
+use cutover_client::routing::Rung;
 use cutover_proto::v1::{self, Rung as Stage};
 use rand::{RngExt as _, rngs::SmallRng};
 
@@ -105,6 +106,32 @@ pub(in crate::plan) fn successors(plan: Plan, random: &mut SmallRng) -> Plan {
         persist_for: 20 * S,
         patience: 40 * S,
         aims: vec![aim(ANY_UP, 500_000, NOW, vec![cut, stand_in])],
+        script: SCRIPT,
+        ..plan
+    }
+}
+
+/// A service with a fence is out of reach at target-first. A rollback goes on without it, and the controller that knows that is
+/// killed. The service hears from the next one before it learns where the others are.
+pub(in crate::plan) fn left_behind(plan: Plan, random: &mut SmallRng) -> Plan {
+    const SCRIPT: &[Cue] =
+        &[TO_TARGET_FIRST, Cue(Ask::Nothing, Then::Pause(4_000)), Cue(Ask::RollBack, Then::Arrive), A_MOMENT];
+    let network = Hazard::Network { latency: (5 * MS, 250 * MS), lost_ppm: 0 };
+    let cut = out_of_reach(Reach::Neither, (11 * S, 15 * S));
+    let killed = Hazard::KillController { down: (50 * MS, 500 * MS) };
+    let calm_from = 120 * S;
+    Plan {
+        calm_from,
+        quiet_from: calm_from + 2 * S,
+        end: calm_from + 150 * S,
+        think_ms: 20,
+        patience: 40 * S,
+        policy: v1::Policy { fence_after_ms: random.random_range(3_000..6_000), ..plan.policy.clone() },
+        aims: vec![
+            aim(When::Beginning, 1_000_000, NOW, vec![network]),
+            aim(When::Up(&[Rung::TargetFirst]), 900_000, (S, 3 * S), vec![cut]),
+            aim(When::Down(&[Rung::Dual, Rung::SourceOnly]), 700_000, (MS, S), vec![killed]),
+        ],
         script: SCRIPT,
         ..plan
     }
