@@ -227,7 +227,7 @@ impl Cli {
     pub fn log_level(&self) -> &str {
         // What a database's driver warns of, our own errors say in words that tell what to do.
         match &self.verb {
-            Verb::Serve(serve) => serve.log_level.as_deref().unwrap_or("info"),
+            Verb::Serve(serve) => serve.log_level.as_deref().unwrap_or("info,sqlx=warn"),
             Verb::Sidecar(_) => "info,sqlx=error,aws=error",
             _ => "warn,sqlx=error,aws=error",
         }

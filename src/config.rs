@@ -22,8 +22,8 @@ pub struct Serve {
     /// keep-history-days, keep-history-events, and the tables webhook, webhook-secret-file, slack, oidc
     #[arg(long, value_name = "FILE", env = "CUTOVER_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Where to store the state: sqlite:PATH, or postgres://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE for several
-    /// controllers
+    /// Where to store the state: sqlite:PATH, or postgres://USER@HOST/DATABASE, mysql://USER@HOST/DATABASE or dynamodb://TABLE
+    /// for several controllers
     /// [default: sqlite:cutover.db]
     #[arg(long, value_name = "URL", env = "CUTOVER_STORE", hide_env_values = true)]
     pub store: Option<String>,

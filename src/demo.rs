@@ -272,9 +272,11 @@ impl Story<'_> {
             repair: false,
             remove_extra: false,
             source_wins: false,
+            new_tables: Default::default(),
             values: None,
             reason: String::new(),
             sample_ppm: 0,
+            expected: None,
             fingerprint: "demo".to_owned(),
             segments: 2,
             on_target: 1,
@@ -286,6 +288,7 @@ impl Story<'_> {
             actor: "operator:demo".to_owned(),
             access: Access::default(),
             way_back: None,
+            ttl: None,
         };
         let evidence = jobs::worker::run(cast.url(), &stores, &plan, |_| {}, std::future::pending()).await?;
         let counts = evidence.counts.unwrap_or_default();

@@ -1,12 +1,14 @@
 //! What a migration is doing, why, and what to do next, in one sentence.
 
 mod pass;
+mod stopped;
 mod trip;
 
 pub use cutover_core::text::{span as short, whom};
 use cutover_core::wire::rung_from_wire;
 use cutover_proto::v1;
-pub use pass::{command, pass};
+pub use pass::{command, pass, scanned};
+use stopped::{paused, tripped};
 pub use trip::trip_text;
 
 /// How much a reader has to care.
@@ -59,7 +61,7 @@ pub fn gist(status: &v1::Status, when: fn(u64, u64) -> String) -> Gist {
     let migration = status.migration.clone().unwrap_or_default();
     let key = &migration.key;
     if let Some(restored) = status.waiting.iter().find(|waiting| waiting.gate == "restored") {
-        return Gist::blocked(format!("{key} is held: {}", restored.message), &restored.action);
+        return Gist::blocked(format!("{key} is blocked: {}", restored.message), &restored.action);
     }
     match migration.state() {
         v1::State::Finished => {
@@ -83,70 +85,9 @@ pub fn gist(status: &v1::Status, when: fn(u64, u64) -> String) -> Gist {
         }
         v1::State::Tripped => tripped(status, &migration, when),
         v1::State::Paused => paused(status, &migration, when),
-        v1::State::Ramping => ramping(status, &migration),
-        v1::State::Idle | v1::State::Unspecified => idle(status, &migration),
+        v1::State::Ramping => with_request(status, ramping(status, &migration)),
+        v1::State::Idle | v1::State::Unspecified => with_request(status, idle(status, &migration)),
     }
-}
-
-fn tripped(status: &v1::Status, migration: &v1::Migration, when: fn(u64, u64) -> String) -> Gist {
-    let key = &migration.key;
-    let mut whom = match (migration.ceiling, migration.tenants_rolled_back) {
-        (0, 1) => format!("1 tenant of {key} is rolled back"),
-        (0, tenants) => format!("{tenants} tenants of {key} are rolled back"),
-        (ceiling, _) => format!("{key} is rolled back to {}", rung(ceiling)),
-    };
-    if !status.settled && migration.ceiling != 0 {
-        let is_behind = |it: &v1::Instance| !it.settled && !it.counted_out;
-        let are_callers_behind = status.callers.is_some_and(|callers| !callers.settled);
-        whom.push_str(match (status.instances.iter().any(is_behind), are_callers_behind) {
-            (true, false) => " (not every instance follows yet)",
-            (true, true) => " (not every instance follows yet, nor do callers without an SDK)",
-            (false, _) => " (callers without an SDK follow within 11 s)",
-        });
-    }
-    if migration.paused {
-        whom.push_str(" and paused");
-    }
-    let since = migration.state_since.clone().unwrap_or_default();
-    let trip = migration.trips.iter().rev().find(|trip| trip.outcome() == v1::TripOutcome::RolledBack);
-    let (why, (first, last)) = match trip {
-        Some(trip) if trip.revision >= since.revision => {
-            let when = when(status.at_ms, trip.at_ms);
-            let why = format!("guard {} tripped {when}: {}", trip.guard, trip_text(trip));
-            (why, ("repair the target, then ", ""))
-        }
-        _ if since.by.is_empty() => ("see cutover history".to_owned(), ("", ", once it may go up again")),
-        _ => (by_whom(&since, &when(status.at_ms, since.at_ms)), ("", ", once it may go up again")),
-    };
-    let resume = if migration.paused { format!(" and cutover resume {key}") } else { String::new() };
-    let next = format!("{first}cutover ack {key} --reason ..{resume}{last}");
-    Gist::of("tripped", Tone::Alarm, format!("{whom}: {why}"), next)
-}
-
-fn paused(status: &v1::Status, migration: &v1::Migration, when: fn(u64, u64) -> String) -> Gist {
-    let key = &migration.key;
-    let by = migration.paused_by.clone().unwrap_or_default();
-    let held = migration.trips.iter().rev().find(|trip| {
-        trip.outcome() == v1::TripOutcome::Held && (by.revision == trip.revision || by.by.is_empty())
-    });
-    let what = match held {
-        Some(trip) => {
-            let when = when(status.at_ms, trip.at_ms);
-            format!("{key} was paused by guard {} {when}: {}", trip.guard, trip_text(trip))
-        }
-        None if by.by.is_empty() => format!("{key} is paused: nobody goes up"),
-        None => format!("{key} is paused {}", by_whom(&by, &when(status.at_ms, by.at_ms))),
-    };
-    let next = match held {
-        Some(trip) if trip.cause == "instances_gone" => format!(
-            "cutover instances {key}. Bring them back, or cutover evict --lost if they are dead; then cutover resume {key}"
-        ),
-        Some(trip) if trip.guard == "mismatch" => format!(
-            "cutover verify SPEC shows which records differ, and --repair corrects what it can; then cutover resume {key}"
-        ),
-        _ => format!("cutover resume {key}"),
-    };
-    Gist::of("paused", Tone::Waiting, what, next)
 }
 
 fn ramping(status: &v1::Status, migration: &v1::Migration) -> Gist {
@@ -154,7 +95,8 @@ fn ramping(status: &v1::Status, migration: &v1::Migration) -> Gist {
     if let Some(blocked) = blocked(status, key) {
         return blocked;
     }
-    let waiting = together(&status.waiting);
+    let mut waiting = together(&status.waiting);
+    waiting.retain(|waiting| waiting.gate != "second-person");
     let Some(first) = waiting.first() else {
         return Gist::of(
             "ramping",
@@ -163,14 +105,25 @@ fn ramping(status: &v1::Status, migration: &v1::Migration) -> Gist {
             "nothing to do",
         );
     };
-    let what = format!("{key} is ramping and waits: {}", condition(first, waiting.len()));
+    let how = if is_going_down(migration) { "ramping down" } else { "ramping" };
+    let what = format!("{key} is {how} and waits: {}", condition(first, waiting.len()));
     Gist::of("ramping", Tone::Calm, what, &first.action)
+}
+
+/// Whether the shares still have to fall, and none has to rise.
+fn is_going_down(migration: &v1::Migration) -> bool {
+    let shares =
+        |it: v1::Rollout| [it.dual_ppm, it.mirrored_ppm, it.target_first_ppm, it.target_only_ppm].into_iter();
+    let (now, goal) = (migration.rollout.unwrap_or_default(), migration.goal.unwrap_or_default());
+    now != goal && shares(now).zip(shares(goal)).all(|(now, goal)| goal <= now)
 }
 
 /// The first condition that somebody has to see to; the others go by themselves.
 fn blocked(status: &v1::Status, key: &str) -> Option<Gist> {
     let waiting = together(&status.waiting);
-    let first = waiting.iter().find(|waiting| !waiting.by_itself)?;
+    let mut for_people = waiting.iter().filter(|waiting| !waiting.by_itself);
+    // A request stops nobody until it is approved.
+    let first = for_people.find(|waiting| waiting.gate != "second-person")?;
     let what = match first.gate.as_str() {
         "floor" => format!("{key} can't go back further: {}", condition(first, waiting.len())),
         _ => format!("{key} is blocked: {}", condition(first, waiting.len())),
@@ -188,6 +141,20 @@ fn blocked(status: &v1::Status, key: &str) -> Option<Gist> {
         }
         None => Gist::blocked(what, &first.action),
     })
+}
+
+/// What waits for a second person, behind a sentence that does not say so.
+fn with_request(status: &v1::Status, gist: Gist) -> Gist {
+    let Some(request) = status.waiting.iter().find(|waiting| waiting.gate == "second-person") else {
+        return gist;
+    };
+    let what = format!("{}. {}", gist.what.trim_end_matches('.'), request.message);
+    let next = match gist.next.as_str() {
+        next if next.is_empty() || next.starts_with("nothing to do") => request.action.clone(),
+        next => format!("{}; then {next}", request.action),
+    };
+    let tone = if gist.tone == Tone::Calm { Tone::Waiting } else { gist.tone };
+    Gist { what, next, tone, ..gist }
 }
 
 /// What is waited for, equal conditions of several tenants once.
@@ -212,6 +179,29 @@ pub fn subject(of: &str, step: &str) -> String {
     }
 }
 
+/// The share of the tenants at each stage, lowest first. On the wire a share is of all that are at least there.
+pub fn stages(rollout: &v1::Rollout) -> [(&'static str, u32); 5] {
+    let v1::Rollout {
+        dual_ppm: dual,
+        mirrored_ppm: mirrored,
+        target_first_ppm: first,
+        target_only_ppm: only,
+    } = *rollout;
+    [
+        ("source-only", 1_000_000_u32.saturating_sub(dual)),
+        ("dual", dual.saturating_sub(mirrored)),
+        ("mirrored", mirrored.saturating_sub(first)),
+        ("target-first", first.saturating_sub(only)),
+        ("target-only", only),
+    ]
+}
+
+/// The shares at each stage that has tenants: `5 % mirrored, 95 % dual`.
+pub fn at_stages(rollout: &v1::Rollout) -> String {
+    let stages = stages(rollout).into_iter().rev().filter(|(_, ppm)| *ppm > 0);
+    stages.map(|(stage, ppm)| format!("{} % {stage}", percent(ppm))).collect::<Vec<_>>().join(", ")
+}
+
 /// Where everybody is: `5 % mirrored, 95 % dual`.
 pub fn shares(shares: &[v1::RungShare]) -> String {
     let share = |share: &v1::RungShare| format!("{} % {}", percent(share.ppm), rung(share.rung));
@@ -234,9 +224,14 @@ fn idle(status: &v1::Status, migration: &v1::Migration) -> Gist {
         };
     }
     if !status.settled {
-        let first = status.waiting.first().cloned().unwrap_or_default();
-        let what = format!("{key} is where it was asked to be, but not every instance has acknowledged that");
-        let what = if first.message.is_empty() { what } else { format!("{what}: {}", first.message) };
+        let others = status.waiting.iter().find(|waiting| waiting.gate != "second-person");
+        let first = others.cloned().unwrap_or_default();
+        let what = format!("{key} is where it was asked to be, and waits");
+        let what = if first.message.is_empty() {
+            format!("{what} until every instance has acknowledged that")
+        } else {
+            format!("{what}: {}", first.message)
+        };
         return Gist::of("waiting", Tone::Calm, what, first.action);
     }
     let pinned = match migration.pins {
@@ -245,7 +240,7 @@ fn idle(status: &v1::Status, migration: &v1::Migration) -> Gist {
         pins => format!("; {pins} tenants are pinned"),
     };
     let what = format!("{key} is idle: {}, settled{pinned}", shares(&status.shares));
-    let mut next = next_step(key, &migration.rollout.unwrap_or_default());
+    let mut next = next_step(migration);
     if migration.pins > 0 && next.starts_with("cutover finish") {
         next = format!("{next}, once each pinned tenant is at target-only: cutover pins {key} shows them");
     }
@@ -297,19 +292,35 @@ fn by_plan(key: &str, plan: &v1::PlanView) -> Gist {
 }
 
 /// What usually comes next on the ladder.
-fn next_step(key: &str, rollout: &v1::Rollout) -> String {
+fn next_step(migration: &v1::Migration) -> String {
     const ALL: u32 = 1_000_000;
-    match *rollout {
+    let key = &migration.key;
+    let backfill = match quarantined(migration) {
+        0 => "cutover backfill SPEC".to_owned(),
+        1 => "fix the record in quarantine (cutover quarantine list SPEC), then cutover backfill SPEC"
+            .to_owned(),
+        many => format!(
+            "fix the {many} records in quarantine (cutover quarantine list SPEC), then cutover backfill SPEC"
+        ),
+    };
+    match migration.rollout.unwrap_or_default() {
         v1::Rollout { target_only_ppm: ALL, .. } => format!("cutover finish {key} --confirm {key}"),
         v1::Rollout { target_first_ppm: ALL, .. } => {
-            format!("cutover backfill SPEC, then cutover ramp {key} --target-only PCT")
+            format!("{backfill}, then cutover ramp {key} --target-only PCT")
         }
         v1::Rollout { mirrored_ppm: ALL, .. } => {
-            format!("cutover backfill SPEC, then cutover ramp {key} --target-first PCT")
+            format!("{backfill}, then cutover ramp {key} --target-first PCT")
         }
         v1::Rollout { dual_ppm: ALL, .. } => format!("cutover ramp {key} --mirrored PCT"),
         _ => format!("cutover ramp {key} --dual PCT"),
     }
+}
+
+/// Records that did not fit the target when a pass copied last.
+fn quarantined(migration: &v1::Migration) -> u64 {
+    let copied = |pass: &&v1::Evidence| pass.kind() == v1::PassKind::Full && pass.canceled_by.is_none();
+    let newest = migration.evidence.iter().rev().find(copied);
+    newest.and_then(|pass| pass.counts).map_or(0, |counts| counts.quarantined)
 }
 
 /// What an endpoint for notifications did not get, a line each.

@@ -11,6 +11,8 @@ mod beside;
 mod bounded;
 mod compare;
 pub mod cost;
+mod error;
+mod expiring;
 pub mod findings;
 mod identity;
 mod insist;
@@ -31,16 +33,17 @@ pub mod worker;
 
 use std::{sync::Arc, time::Duration};
 
-use cutover_client::{Access, ConnectError};
+use cutover_client::Access;
 use cutover_proto::v1;
 use cutover_store::{
-    Id, ScanOrder, Store, StoreError, Version,
+    Id, ScanOrder, Store, Ttl, Version,
     spec::{Spec, StoreSpec, StoreUrl},
 };
 use sha2::{Digest as _, Sha256};
-use tonic::Status;
 
 use attributes::Values;
+pub use error::Error;
+use side::Side;
 
 /// A record's place, for people, and unique: tenant and key can't be confused.
 fn place(tenant: &str, key: &str) -> String {
@@ -110,6 +113,8 @@ pub struct Plan {
     pub remove_extra: bool,
     /// Make the target what the source has, whatever it has instead.
     pub source_wins: bool,
+    /// Sides whose tables are other ones than in earlier passes: what those showed no longer counts.
+    pub new_tables: Vec<Side>,
     /// Why; kept in the history.
     pub reason: String,
     /// Keeps the values of records that differ, for who may see them. `None`: values are not shown.
@@ -137,11 +142,15 @@ pub struct Plan {
     pub limits: Limits,
     /// Who runs it.
     pub actor: String,
+    /// About how many records it reads. `None`: nobody knows.
+    pub expected: Option<u64>,
     /// What to show the controller.
     pub access: Access,
     /// The store that is scanned, if it may hold records that its own columns, as the spec has them, would not take
     /// back. `None`: it can't, its server sees to that.
     pub way_back: Option<Arc<StoreSpec>>,
+    /// When records expire; `None`: they never do.
+    pub ttl: Option<Ttl>,
 }
 
 impl Plan {
@@ -177,6 +186,8 @@ impl Plan {
         let in_order = |store: &StoreSpec| store.url.dialect().is_some();
         let whole = |store: &StoreSpec| if in_order(store) { 1 } else { limits.segments };
         let (on_source, on_target) = match kind {
+            // What the target has no more is looked for in the source.
+            v1::PassKind::Reverse if spec.ttl.is_some() => (whole(&spec.source), parts(&spec.target)),
             v1::PassKind::Reverse | v1::PassKind::Sweep => (0, parts(&spec.target)),
             v1::PassKind::Verify if in_order(&spec.source) && in_order(&spec.target) => (1, 0),
             v1::PassKind::Verify | v1::PassKind::Sample => (whole(&spec.source), whole(&spec.target)),
@@ -199,6 +210,7 @@ impl Plan {
             repair: false,
             remove_extra: false,
             source_wins: false,
+            new_tables: Vec::new(),
             reason: String::new(),
             values: None,
             sample_ppm: 0,
@@ -218,9 +230,11 @@ impl Plan {
                 chunk_bytes: usize::try_from(limits.chunk_bytes).unwrap_or(usize::MAX),
                 latency: unless_zero(limits.latency_ms),
                 replica_lag: unless_zero(limits.lag_ms),
+                call: if spec.ttl.is_some() { Ttl::CALLS_WITHIN } else { Limits::default().call },
                 ..Limits::default()
             },
             actor,
+            expected: None,
             access: Access::default(),
             // A file takes what its declared types would not, and services and other programs write to it. Whole
             // records come back as they are.
@@ -228,6 +242,7 @@ impl Plan {
                 && is_file(&spec.source)
                 && spec.source.tables().any(|(_, table)| table.mapping.is_some()))
             .then(|| Arc::new(spec.source.clone())),
+            ttl: spec.ttl.clone(),
         }
     }
 }
@@ -259,87 +274,6 @@ impl Default for Limits {
             call: Duration::from_secs(300),
             patience: Duration::from_secs(60),
         }
-    }
-}
-
-/// Why a pass did not end. What it did remains; run it again to continue.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The worker could not register.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// The controller refused the request, or was away for too long.
-    #[error("{}", .0.message())]
-    Controller(Box<Status>),
-    /// A store failed for too long, or permanently.
-    #[error("the {store}: {error}; what was done stays, run it again to continue")]
-    Store {
-        /// `source`, `target` or `quarantine`.
-        store: &'static str,
-        /// The store's error.
-        error: StoreError,
-    },
-    /// A record can't be moved, and there is no quarantine.
-    #[error(
-        "the {store}: record {place}: {error}; correct it, or let --create-tables make a quarantine table \
-         for such records, then run it again"
-    )]
-    NoQuarantine {
-        /// `source` or `target`: where it can't be read or written.
-        store: &'static str,
-        /// Tenant and key.
-        place: String,
-        /// What is wrong.
-        error: StoreError,
-    },
-    /// The store's table was recreated, emptied, or restored from a backup.
-    #[error(
-        "{job} left {place} in the {store}, which lacks it or has it older now: was its table made anew, or a \
-         backup restored? End that pass with cutover cancel {job}, then run this again"
-    )]
-    Replaced {
-        /// The pass.
-        job: String,
-        /// `source` or `target`: the one that the pass writes.
-        store: &'static str,
-        /// Tenant and key of the missing record.
-        place: String,
-    },
-    /// This worker's table differs from the other workers'.
-    #[error(
-        "{job} {verb} {pass}, but this worker has {has}: give all workers the same region, account and address. \
-         If the table was made anew, end the pass with cutover cancel {job}, then run this again"
-    )]
-    OtherTable {
-        /// The pass.
-        job: String,
-        /// `scans` or `writes`: how the pass uses that table.
-        verb: &'static str,
-        /// This worker's table.
-        has: String,
-        /// The pass's.
-        pass: String,
-    },
-    /// Both urls lead to one table.
-    #[error("the source ({of_source}) and the target ({of_target}) share a table: correct the spec")]
-    SameTable {
-        /// The source's tables.
-        of_source: String,
-        /// The target's.
-        of_target: String,
-    },
-    /// The controller had taken this worker for dead, so its work since then is not trusted.
-    #[error("the controller had removed this worker (evicted, or cut off for too long): run it again")]
-    Overtaken,
-    /// Ctrl-C or a similar signal.
-    #[error("stopped; run it again to continue where it stopped")]
-    Stopped,
-}
-
-// Not as the source: the message contains all of it.
-impl From<Status> for Error {
-    fn from(status: Status) -> Self {
-        Self::Controller(Box::new(status))
     }
 }
 

@@ -84,6 +84,8 @@ pub async fn run(
     let _hold = store::hold_store(&config.store, &format!("gRPC {grpc}"))?;
     let store = store::open_store(&config.store).await?;
     let has_tokens = !store.tokens().await?.is_empty();
+    // It can't serve without one: that is said before anything else.
+    access::check_closed(&config, has_tokens)?;
     let mut exposure = access::check_exposure(&config, has_tokens)?;
     // A file that is put back by hand while this runs must not open it.
     let config = Config { require_tokens: config.require_tokens || has_tokens, ..config };
@@ -255,15 +257,7 @@ where
             prometheus::text(ingest.view(now_ms()), gauges(), notify.deliveries(), refused, tls, keys_read_s)
         }
     };
-    let (pinged, down) = (store.clone(), tasks.down());
-    let ready: http::Ready = Arc::new(move || {
-        let (store, down) = (pinged.clone(), down.get().cloned());
-        Box::pin(async move {
-            down.map_or(Ok(()), Err)?;
-            let answers = store.ping().await.inspect_err(|error| tracing::warn!(%error, "not ready"));
-            answers.map_err(|_| "the store does not answer".to_owned()) // The caller may have no token.
-        })
-    });
+    let ready = web::ready(store.clone(), tasks.down());
     let decider = Decider { registry: registry.clone(), instances: instances.clone() };
     let routes = grpc::routes(Services {
         registry: registry.clone(),
@@ -350,6 +344,10 @@ where
     };
     let served = tokio::time::timeout(GRACE, both).await;
     gate.shut(STOPS).await;
+    // Work goes on without its caller.
+    if tokio::time::timeout(GRACE, registry.under_way().ended()).await.is_err() {
+        tracing::error!("changes under way did not end within {} s", GRACE.as_secs());
+    }
     // No further calls arrive: what is only in memory is stored now.
     let flush = async {
         let kept = [

@@ -40,7 +40,7 @@ pub use membership::{JoinError, Known, Membership};
 pub use notify::{Notify, NotifyError};
 pub use operate::Operate;
 pub use overview::{Looks, MigrationGlance, MigrationRow, MigrationStatus, Overview};
-pub use passes::{Checkpoint, Claim, Claimed, PassEnd, Passes, Progress, Tables};
+pub use passes::{Checkpoint, Claim, Claimed, PassEnd, Passes, Progress};
 pub use plans::Plans;
 pub use registry::{Callers, Delta, Entry, Kept, PublishedState, Registry};
 pub use seal::Seals;
@@ -52,6 +52,6 @@ pub use whole::UnderWay;
 pub use windows::Windows;
 
 pub use crate::store::{
-    ChainState, ChainedEvent, Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord,
-    TableIdentity, TokenEvent, TokenRecord, Tuning, WindowQuery, Witness,
+    ChainState, ChainedEvent, Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, TokenEvent,
+    TokenRecord, Tuning, WindowQuery, Witness,
 };

@@ -8,6 +8,10 @@
 
 mod chain;
 mod compaction;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
+#[cfg(any(feature = "dynamodb", feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod entry;
 mod instance;
 mod lease;
 pub mod memory;
@@ -30,7 +34,7 @@ use std::{fmt, path::Path, sync::Arc};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Event, Finding, Key, Migration, PassCounts};
+use crate::domain::{Event, Finding, Key, Migration, PassCounts, TableIdentity};
 
 pub use chain::{ChainPage, ChainState, ChainedEvent};
 pub use compaction::{Compacted, Dropped, Expired};
@@ -113,18 +117,6 @@ pub struct PassRecord {
     /// The target's table.
     #[serde(default)]
     pub target: Option<TableIdentity>,
-}
-
-/// Identifies the table of one of a migration's stores.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableIdentity {
-    /// Equal only for the same table.
-    pub id: String,
-    /// For people.
-    pub place: String,
-    /// The id of the ledger beside it. Empty: it has none.
-    #[serde(default)]
-    pub ledger: String,
 }
 
 /// A record that a pass wrote to a store, or found there.
@@ -212,6 +204,12 @@ pub enum Error {
     /// Events that were asked for are not kept any more.
     #[error("the history begins after revision {0}: earlier events were dropped")]
     Dropped(u64),
+    /// A copy of the store was asked for, and it is no file.
+    #[error(
+        "the controller's store is no file: back it up with its server's own tools, like pg_dump \
+         (docs/guides/replicas.md)"
+    )]
+    NoFile,
 }
 
 /// Why a store could not be opened. Each message is one line that says what to do.
@@ -232,6 +230,17 @@ pub enum OpenError {
     /// Another process holds it.
     #[error("{0}")]
     Locked(String),
+    /// Another controller holds it.
+    #[error(
+        "{store} is in use by another controller ({who}): two would not wait for each other's instances. Stop that one \
+         first, or give this one another --store"
+    )]
+    InUse {
+        /// The file.
+        store: String,
+        /// Who holds it.
+        who: String,
+    },
     /// Stored data can't be read. Nothing is guessed or repaired.
     #[error("{0}")]
     Corrupt(String),
@@ -291,8 +300,8 @@ pub trait Store: WindowStore + TokenStore + fmt::Debug + Send + Sync {
 
     /// Writes a copy of everything at one revision to a file that does not exist yet.
     async fn backup(&self, into: &Path) -> Result<(), Error> {
-        let path = into.display();
-        Err(Error::Unavailable(format!("this store has no file to copy to {path}: use its own tools")))
+        let _ = into;
+        Err(Error::NoFile)
     }
 
     /// Whether the store answers.

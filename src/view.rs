@@ -162,7 +162,8 @@ impl View {
         let per_s = |at: usize| self.per_s.map_or("-".to_owned(), |per_s| format!("{:.0}", per_s[at]));
         let totals = status.totals.unwrap_or_default();
         format!(
-            "  target reads  hit {}/s  miss {}/s  migrated {}  mismatch {}/{}  unknown outcome {}",
+            "  reads at target-first now: hit {}/s, miss {}/s. In all: migrated {}, mismatch {} of {} compared, {} unknown \
+             outcome",
             per_s(0),
             per_s(1),
             totals.migrated,
@@ -345,15 +346,8 @@ fn goal_and_pins(status: &v1::Status, width: usize) -> Vec<String> {
     let migration = status.migration.clone().unwrap_or_default();
     let mut lines = Vec::new();
     if migration.goal != migration.rollout {
-        let goal = migration.goal.unwrap_or_default();
-        let shares = [goal.dual_ppm, goal.mirrored_ppm, goal.target_first_ppm, goal.target_only_ppm];
-        let [dual, mirrored, first, only] = shares.map(percent);
-        lines.extend(wrap(
-            &format!(
-                "  goal  dual {dual} %, mirrored {mirrored} %, target-first {first} %, target-only {only} %"
-            ),
-            width,
-        ));
+        let goal = gist::at_stages(&migration.goal.unwrap_or_default());
+        lines.extend(wrap(&format!("  goal  {goal}"), width));
     }
     if migration.pins > 0 {
         lines.push(format!("  pins  {}: cutover pins {}", migration.pins, migration.key));

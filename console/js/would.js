@@ -29,7 +29,7 @@ export function Would({ action, dry, status }) {
   const [changes, { waiting = [] }] = [wouldDo(action, dry.answer), dry.answer];
   const held = rung(status.migration.ceiling);
   const rolledBack = action.kind === 'ramp' && held && html`<p class="note waiting">A rollback holds everybody at ${held} or below until it is acknowledged. Higher shares take effect after that.</p>`;
-  if (!changes.length) return html`${rolledBack}<p>There is nothing to do.</p>`;
+  if (!changes.length) return html`${rolledBack}<p>There is nothing to do.</p>${(dry.answer.consequences ?? []).map((why) => html`<p key=${why} class="muted">${why}</p>`)}`;
   if (action.kind === 'rollback') return html`<${RollbackWould} action=${action} answer=${dry.answer} status=${status} />`;
   return html`${rolledBack}<h2>What happens</h2>
     <ul class="what">${changes.map((line) => html`<li key=${line}>${line}</li>`)}${(action.says ?? []).map((line) => html`<li key=${line}>${line}</li>`)}</ul>

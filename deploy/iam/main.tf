@@ -31,8 +31,8 @@ variable "role" {
   description = "What the holder does to the table: the name of a JSON file in this directory, without .json."
 
   validation {
-    condition     = contains(["service-reader", "service", "dry-run", "pass-reader", "pass-writer", "table-creator"], var.role)
-    error_message = "role must be service-reader, service, dry-run, pass-reader, pass-writer or table-creator."
+    condition     = contains(["service-reader", "service", "dry-run", "pass-reader", "pass-writer", "table-creator", "controller"], var.role)
+    error_message = "role must be service-reader, service, dry-run, pass-reader, pass-writer, table-creator or controller."
   }
 }
 

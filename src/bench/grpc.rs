@@ -191,5 +191,9 @@ pub(super) async fn call(load: Load) -> anyhow::Result<Done> {
 }
 
 fn question(at: usize) -> v1::DecideRequest {
-    v1::DecideRequest { migration: KEY.to_owned(), tenant: format!("org-{:032x}", at % TENANTS) }
+    v1::DecideRequest {
+        migration: KEY.to_owned(),
+        tenant: format!("org-{:032x}", at % TENANTS),
+        ..Default::default()
+    }
 }

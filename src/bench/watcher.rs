@@ -154,6 +154,7 @@ async fn watch(
     let request = v1::WatchRequest {
         instance_id: format!("bench-{stream}"),
         service: "bench".to_owned(),
+        incarnation: stream as u64 + 1,
         ..Default::default()
     };
     let mut messages = client.watch(request).await?.into_inner();

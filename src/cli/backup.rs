@@ -137,10 +137,12 @@ async fn backup(global: &Global, file: &Path) -> anyhow::Result<()> {
     if let Some(directory) = file.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         File::open(directory)?.sync_all()?;
     }
+    // What came after it is what a restore lacks.
+    let revision = server::inspect(&format!("sqlite:{name}")).await?.revision;
     if global.json {
-        out::json(&json!({ "backup": file, "bytes": bytes }));
+        out::json(&json!({ "backup": file, "bytes": bytes, "revision": revision }));
     } else {
-        out::line(&format!("{bytes} bytes in {name}"));
+        out::line(&format!("{bytes} bytes in {name}, everything up to revision {revision}"));
     }
     Ok(())
 }

@@ -38,7 +38,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// Something listens there that is no controller, or that went away.
 fn no_controller(why: &str) -> Failure {
     Failure::unreachable(format!(
-        "no cutover controller answers there ({why}): check --server, and whether it runs"
+        "no cutover controller answers there ({why}): check whether it runs, and --server, which takes its gRPC port \
+         (7070 by default), not its HTTP port (7071)"
     ))
 }
 

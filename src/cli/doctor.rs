@@ -3,6 +3,7 @@
 mod addresses;
 mod controller;
 mod files;
+mod migrations;
 mod spec;
 mod store;
 
@@ -52,6 +53,10 @@ impl Doctor {
         files::check(global, &mut report);
         addresses::check(global, &mut report).await;
         controller::check(global, &mut report).await;
+        // A spec's migration is looked at with its spec.
+        if self.specs.is_empty() {
+            migrations::check(global, &mut report).await;
+        }
         if let Some(url) = &self.store {
             store::check(url, &mut report).await;
         }

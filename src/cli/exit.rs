@@ -148,10 +148,19 @@ pub(super) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
     } else {
         let together = refusal::together(reasons);
         let text = if together.len() < reasons.len() { refusal::headline(together.len()) } else { text };
+        // Statements to copy stay as they are.
+        let text = text.trim();
+        let to_copy = text.find(":\nCREATE ").map_or("", |at| &text[at + 2..]);
+        let text = text.strip_suffix(to_copy).unwrap_or(text).trim_end_matches(":\n");
         // A list in it stays one.
-        let mut listed = text.trim().split("\n- ").map(out::one_line);
-        out::error(&format!("cutover: {}", listed.next().unwrap_or_default()));
+        let mut listed = text.split("\n- ").map(out::one_line);
+        let colon = if to_copy.is_empty() { "" } else { ":" };
+        out::error(&format!("cutover: {}{colon}", listed.next().unwrap_or_default()));
         listed.for_each(|line| out::error(&format!("  - {line}")));
+        to_copy.lines().for_each(|line| {
+            let indent = line.len() - line.trim_start().len();
+            out::error(&format!("    {}{}", " ".repeat(indent), out::one_line(line)));
+        });
         together.iter().flat_map(lines).for_each(|line| out::error(&line));
     }
     exit.into()

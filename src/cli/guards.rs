@@ -98,7 +98,7 @@ impl Verb {
             "local guard: off"
         });
         for trip in &migration.trips {
-            out::line(&format!("revision {}: {}", trip.revision, trip.summary));
+            out::text(&format!("revision {}: {}", trip.revision, trip.summary));
         }
         Ok(ExitCode::SUCCESS)
     }

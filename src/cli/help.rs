@@ -123,6 +123,9 @@ const GROUPS: [Group; 6] = [
     },
 ];
 
+/// Verbs that do nothing without a reason.
+const WANT_REASON: [&[&str]; 4] = [&["ack"], &["confirm"], &["abandon"], &["plan", "skip"]];
+
 /// The command line with its help.
 pub(super) fn command() -> Command {
     // `cutover help plan apply` is the way to all of them.
@@ -132,6 +135,7 @@ pub(super) fn command() -> Command {
         let path: Vec<&str> = path.split(' ').collect();
         with_example(command, &path, example)
     });
+    let command = WANT_REASON.iter().fold(command, |command, path| with_reason(command, path));
     command
         .help_template("{about}\n\n{usage-heading} {usage}{after-help}\n\nOptions:\n{options}")
         .after_help(footer)
@@ -145,6 +149,13 @@ fn with_example(command: Command, path: &[&str], example: &str) -> Command {
         }
         Some(_) => command,
         None => command.after_help(format!("Example:\n  {example}")),
+    }
+}
+
+fn with_reason(command: Command, path: &[&'static str]) -> Command {
+    match path.split_first() {
+        Some((verb, rest)) => command.mut_subcommand(*verb, |verb| with_reason(verb, rest)),
+        None => command.mut_arg("reason", |arg| arg.default_value(None::<&'static str>).required(true)),
     }
 }
 

@@ -132,7 +132,7 @@ pub(super) async fn run(global: &Global, asked: Args) -> anyhow::Result<()> {
             } else if global.json {
                 out::json(&render::event_json(event));
             } else {
-                render::event_lines(event).iter().for_each(|line| out::line(line));
+                render::event_lines(event).iter().for_each(|line| out::text(line));
             }
         }
         shown += page.events.len() as u32;

@@ -18,7 +18,9 @@ use crate::view::{self, View};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// Where one tenant goes now
+    /// Where one tenant goes now, for people
+    ///
+    /// No step waits for this answer, so no service may route by it: use an SDK, a sidecar or the API's Decide.
     Decide {
         /// The migration
         key: String,
@@ -153,7 +155,8 @@ impl Verb {
 }
 
 async fn decide(global: &Global, migration: String, tenant: String) -> anyhow::Result<()> {
-    let request = v1::DecideRequest { migration: migration.clone(), tenant: tenant.clone() };
+    let (key, look_up_only) = (migration.clone(), true);
+    let request = v1::DecideRequest { migration: key, tenant: tenant.clone(), look_up_only };
     let decided = answer(global.routing().await?.decide(request)).await?;
     let (stage, rung) = (stage_from_wire(decided.stage)?, rung_from_wire(decided.rung)?);
     let (reason, revision) = (reason_from_wire(decided.reason)?, decided.revision);
@@ -212,9 +215,7 @@ fn show_status(global: &Global, status: &v1::Status) {
     if global.json {
         out::json(&render::status_json(status));
     } else {
-        let terminal = console::Term::stdout();
-        let width = if terminal.is_term() { usize::from(terminal.size().1) } else { usize::MAX };
-        render::status_page(status, width).iter().for_each(|line| out::line(line));
+        render::status_page(status, out::columns()).iter().for_each(|line| out::line(line));
     }
 }
 

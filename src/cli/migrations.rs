@@ -24,6 +24,9 @@ pub(super) enum Verb {
     /// Create a migration, everybody at source-only
     Create(Create),
     /// List all migrations and what each is doing
+    ///
+    /// DUAL, MIRROR, FIRST and ONLY: percent of the tenants at dual, mirrored, target-first and target-only; the others
+    /// are at source-only. PASS: the oldest running pass, and how much of it is read. SINCE: how long STATE has lasted.
     List,
     /// Show one migration
     Show {

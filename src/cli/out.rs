@@ -9,7 +9,7 @@ use cutover_core::text::is_visible;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::server;
+use crate::{server, view::wrap};
 
 /// This process is a member that has to say goodbye before it ends.
 static IS_MEMBER: AtomicBool = AtomicBool::new(false);
@@ -25,6 +25,17 @@ pub(super) fn line(text: &str) {
         true => READER_HAS_GONE.notify_one(),
         false => std::process::exit(0),
     }
+}
+
+/// A line for people, broken between words where a terminal ends.
+pub(super) fn text(text: &str) {
+    wrap(text, columns()).iter().for_each(|part| line(part));
+}
+
+/// Columns of the terminal that stdout is; of a file or a pipe any number.
+pub(super) fn columns() -> usize {
+    let terminal = console::Term::stdout();
+    if terminal.is_term() { usize::from(terminal.size().1) } else { usize::MAX }
 }
 
 /// Returns when a worker has to stop: at a signal, or when the reader of stdout has gone. Without its goodbye every next

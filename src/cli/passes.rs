@@ -1,10 +1,14 @@
 //! The batch side: backfill, verify, reverse, and what can be done to them while they run.
 
 mod dry_run;
+mod ended;
+pub(super) mod expiring;
+pub(super) mod new_target;
 mod privileges;
 mod progress;
 mod quarantine;
 mod settled;
+mod tune;
 mod verify;
 mod warned;
 
@@ -25,10 +29,10 @@ use super::{
     connect::{answer, failure},
     exit::{Failure, Reason},
     out,
-    render::{advice, evidence_json, evidence_line, expected, finding_lines, migration_of},
+    render::{evidence_json, evidence_line},
 };
-use crate::jobs::{self, Plan, Stores, worker};
-use progress::{Progress, Useless, job_json, job_line};
+use crate::jobs::{self, Plan, Stores, side::Side, worker};
+use progress::{Progress, Useless, job_json, job_lines};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -119,6 +123,20 @@ pub(super) struct PassArgs {
     /// With --dry-run: check every record, not only 10,000 of them
     #[arg(long, requires = "dry_run")]
     full: bool,
+    /// This side, or both (source,target), has another table than in earlier passes, after a failover or a
+    /// restore: accept it, and let earlier passes open no gate any more
+    #[arg(
+        long,
+        value_enum,
+        value_name = "SIDE",
+        value_delimiter = ',',
+        requires = "reason",
+        conflicts_with = "dry_run"
+    )]
+    new_tables: Vec<Side>,
+    /// Why; kept in the history
+    #[arg(long, value_name = "TEXT", conflicts_with = "dry_run")]
+    reason: Option<String>,
 }
 
 impl Verb {
@@ -156,7 +174,7 @@ impl Verb {
             Self::Quarantine(verb) => return verb.run(global).await,
             Self::Jobs { key } => return list(global, key).await,
             Self::Tune { job, pause, resume, records_per_s, bytes_per_s, reason } => {
-                return tune(global, job, reason, |tuning| {
+                return tune::tune(global, job, reason, |tuning| {
                     tuning.paused = pause || tuning.paused && !resume;
                     tuning.records_per_s = records_per_s.unwrap_or(tuning.records_per_s);
                     tuning.bytes_per_s = bytes_per_s.unwrap_or(tuning.bytes_per_s);
@@ -182,40 +200,8 @@ impl Verb {
                 return Ok(ExitCode::SUCCESS);
             }
         };
-        if global.json {
-            let mut json = evidence_json(&evidence);
-            json["warning"] = Some(&useless.why).filter(|why| !why.is_empty()).cloned().into();
-            out::json(&json);
-        } else {
-            out::line(&evidence_line(&evidence));
-            finding_lines(&evidence).iter().for_each(|line| out::line(&format!("  {line}")));
-            expected(&evidence).iter().for_each(|line| out::line(line));
-        }
-        verify::show(values.as_ref(), global.json);
-        let clean = evidence.clean;
-        if !clean && !global.json {
-            advice(&evidence, &spec).iter().for_each(|line| out::line(line));
-            out::line(&match &evidence.canceled_by {
-                Some(v1::Attribution { by, reason, .. }) if reason.is_empty() => {
-                    format!("canceled by {by}; what it did stays")
-                }
-                Some(v1::Attribution { by, reason, .. }) => {
-                    format!("canceled by {by}: {reason}; what it did stays")
-                }
-                None => {
-                    "not clean: this run does not unblock the next step. Fix the records above and run it again"
-                        .to_owned()
-                }
-            });
-        }
-        if !useless.why.is_empty() && !global.json {
-            match evidence.kind() {
-                v1::PassKind::Verify => out::line(&useless.at_the_end(v1::PassKind::Verify)),
-                kind if clean => out::error(&useless.at_the_end(kind)),
-                _ => {}
-            }
-        }
-        Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        ended::tell(global, &evidence, &useless, values.as_ref(), &spec).await;
+        Ok(if evidence.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     /// The spec file as it was given, for commands to copy. Empty: it takes none.
@@ -258,24 +244,27 @@ impl PassArgs {
 
     async fn dry_run(&self, global: &Global, verb: &str, kind: v1::PassKind) -> anyhow::Result<ExitCode> {
         let (spec, lookup) = (self.read()?, |name: &str| std::env::var(name).ok());
+        let global = &global.of_spec(&spec);
+        expiring::check(&spec, kind)?;
         let plan = Plan::of(&spec, kind, actor_or_user(None));
-        // Records of the source can be checked before there is a target.
+        // Records of the source can be checked before there is a target. Only a controller can say whether one may be made.
+        let makes_none = !self.create_tables || global.channel().await.is_err();
         if kind == v1::PassKind::Full
-            && !self.create_tables
+            && makes_none
             && spec.target.open(Missing::Refuse, lookup).await.is_err_and(|error| is_absent(&error))
         {
             let source = spec.source.open(Missing::Refuse, lookup).await.context("the source")?;
             if !global.json {
-                warned::of("source", &*source).await?;
+                warned::of("source", &spec, &*source).await?;
             }
             let opened = dry_run::Opened::SourceAlone(source);
             return dry_run::say(global, verb, &spec, &opened, &plan, self.full).await;
         }
-        let stores = self.stores(&spec).await?;
+        let stores = self.stores_of(global, &spec).await?;
         let plan = plan.for_stores(&stores);
         privileges::check(&stores, &plan, global.json).await?;
         if !global.json {
-            warned::of_both(&stores).await?;
+            warned::of_both(&spec, &stores).await?;
         }
         dry_run::say(global, verb, &spec, &dry_run::Opened::Both(stores), &plan, self.full).await
     }
@@ -295,23 +284,26 @@ impl PassArgs {
         more: impl FnOnce(&mut Plan),
     ) -> anyhow::Result<(v1::Evidence, Useless)> {
         let spec = self.read()?;
+        expiring::check(&spec, kind)?;
         let global = &global.of_spec(&spec);
         // Before stores are opened, and tables made.
         global.channel().await?;
-        let stores = self.stores(&spec).await?;
+        let stores = self.stores_of(global, &spec).await?;
         let mut plan = Plan::of(&spec, kind, actor_or_user(None)).for_stores(&stores);
         plan.access = global.access()?;
+        plan.new_tables.clone_from(&self.new_tables);
+        plan.reason = self.reason.clone().unwrap_or_default();
         more(&mut plan);
         privileges::check(&stores, &plan, global.json).await?;
+        expiring::check_stores(&spec, &stores).await?;
         if !global.json {
-            warned::of_both(&stores).await?;
+            warned::of_both(&spec, &stores).await?;
             let scanned = plan.writes().other();
             let unmapped = stores.side(scanned).unmapped().await?;
             dry_run::left_behind(&spec, scanned, &unmapped).iter().for_each(|line| out::error(line));
         }
-        // An estimate is for the bar alone.
-        let expected = stores.expected(kind).await;
-        let progress = Progress::new(kind, expected, global.json);
+        plan.expected = stores.expected(kind).await;
+        let progress = Progress::new(kind, plan.expected, global.json);
         let done = worker::run(&global.server, &stores, &plan, progress.told(), out::stop_signal()).await;
         let useless = progress.end();
         Ok((done.map_err(failed)?, useless))
@@ -355,38 +347,11 @@ async fn list(global: &Global, key: String) -> anyhow::Result<ExitCode> {
         if global.json {
             out::json(&job_json(job));
         } else {
-            out::line(&job_line(job));
+            job_lines(job).iter().for_each(|line| out::line(line));
         }
     }
     if listed.is_empty() && !global.json {
         out::line("no pass is under way");
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn tune(
-    global: &Global,
-    id: String,
-    reason: String,
-    change: impl FnOnce(&mut v1::Tuning),
-) -> anyhow::Result<ExitCode> {
-    let mut jobs = global.jobs().await?;
-    let migration = migration_of(&id).to_owned();
-    let listed = answer(jobs.list_jobs(v1::ListJobsRequest { migration: migration.clone() })).await?.jobs;
-    let job = listed.into_iter().find(|job| job.id == id);
-    let job = job.ok_or_else(|| {
-        let message = format!("job {id:?} is not under way: cutover jobs {migration} lists those");
-        Failure::refused(message, Vec::new())
-    })?;
-    let mut tuning = job.tuning.unwrap_or_default();
-    change(&mut tuning);
-    let actor = actor_or_user(None);
-    let request = v1::TuneJobRequest { id, tuning: Some(tuning), actor, reason, dry_run: false };
-    let job = answer(jobs.tune_job(request)).await?;
-    if global.json {
-        out::json(&job_json(&job));
-    } else {
-        out::line(&job_line(&job));
     }
     Ok(ExitCode::SUCCESS)
 }

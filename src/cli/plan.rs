@@ -99,9 +99,13 @@ impl Verb {
                 return Ok(ExitCode::SUCCESS);
             }
             Does::Apply { key, file, change } => {
-                let plan = Some(to_wire(&load(&file)?));
+                let plan = to_wire(&load(&file)?);
+                if change.dry_run && !global.json {
+                    render::plan::steps(global, &plan);
+                }
                 follow = (!change.dry_run && !global.json).then(|| key.clone());
-                let request = v1::StartPlanRequest { mutation: Some(change.to_wire()), key, plan };
+                let request =
+                    v1::StartPlanRequest { mutation: Some(change.to_wire()), key, plan: Some(plan) };
                 answer(global.admin().await?.start_plan(request)).await?
             }
             Does::Approve { key, step, change } => {

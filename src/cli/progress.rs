@@ -2,7 +2,6 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use console::Term;
 use cutover_proto::v1;
 
 use super::{Global, connect::answer, duration, out, render};
@@ -49,7 +48,6 @@ pub(super) async fn fetch(
 impl Progress {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
         let progress = fetch(global, &self.key, self.since, self.rows, global.json).await?;
-        let terminal = Term::stdout();
         if global.json {
             for point in &progress.points {
                 out::json(&render::progress_json(&self.key, progress.width_ms, point));
@@ -57,8 +55,9 @@ impl Progress {
         } else if progress.points.is_empty() {
             out::line(&nothing(&self.key, self.since));
         } else {
-            let columns = if terminal.is_term() { usize::from(terminal.size().1) } else { usize::MAX };
-            render::progress_table(&self.key, &progress, columns).iter().for_each(|line| out::line(line));
+            render::progress_table(&self.key, &progress, out::columns())
+                .iter()
+                .for_each(|line| out::line(line));
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -13,7 +13,7 @@ use std::{process::ExitCode, time::Duration};
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{Global, exit::Exit, out, percent};
+use super::{Global, exit::Exit, out};
 pub(super) use crate::gist::rung;
 use crate::{
     gist,
@@ -21,8 +21,7 @@ use crate::{
 };
 pub(super) use list::{glance_json, list_table};
 pub(super) use pass::{
-    advice, counts_json, differences, evidence_json, evidence_line, expected, finding_lines, migration_of,
-    pass_kind,
+    advice, counts_json, evidence_json, evidence_line, expected, finding_lines, migration_of, pass_kind,
 };
 pub(super) use progress::{progress_json, progress_table};
 pub(super) use status::{status_json, status_page};
@@ -50,18 +49,6 @@ fn rollout_json(rollout: Option<&v1::Rollout>) -> Value {
         "dual_ppm": rollout.dual_ppm, "mirrored_ppm": rollout.mirrored_ppm,
         "target_first_ppm": rollout.target_first_ppm, "target_only_ppm": rollout.target_only_ppm,
     })
-}
-
-fn rollout_text(rollout: Option<&v1::Rollout>) -> String {
-    let v1::Rollout { dual_ppm, mirrored_ppm, target_first_ppm, target_only_ppm } =
-        rollout.copied().unwrap_or_default();
-    format!(
-        "dual {} %, mirrored {} %, target-first {} %, target-only {} %",
-        percent::text(dual_ppm),
-        percent::text(mirrored_ppm),
-        percent::text(target_first_ppm),
-        percent::text(target_only_ppm)
-    )
 }
 
 pub(super) fn migration_json(migration: &v1::Migration) -> Value {
@@ -114,10 +101,10 @@ pub(super) fn migration_page(migration: &v1::Migration) -> Vec<String> {
 fn migration_lines(migration: &v1::Migration) -> Vec<String> {
     let mut page = vec![
         format!("  {} -> {}", migration.source, migration.target),
-        format!("  now    {}", rollout_text(migration.rollout.as_ref())),
+        format!("  now    {}", gist::at_stages(&migration.rollout.unwrap_or_default())),
     ];
     if migration.goal != migration.rollout {
-        page.push(format!("  goal   {}", rollout_text(migration.goal.as_ref())));
+        page.push(format!("  goal   {}", gist::at_stages(&migration.goal.unwrap_or_default())));
     }
     page.push(match migration.pins {
         0 => "  pins   0".to_owned(),
@@ -188,16 +175,13 @@ pub(super) fn changed(global: &Global, answer: &v1::MutationResponse, waits: &Wa
         answer.consequences.iter().for_each(|line| out::line(&format!("{dry}{line}")));
     }
     if answer.changes.is_empty() {
+        out::line(&match answer.consequences.as_slice() {
+            [] => "nothing to do".to_owned(),
+            why => format!("nothing to do: {}", why.join("; ")),
+        });
         let tripped = answer.migration.as_ref().filter(|migration| migration.state() == v1::State::Tripped);
-        out::line(&match tripped {
-            Some(it) => {
-                format!(
-                    "nothing to do: the migration is rolled back. Next: cutover ack {} --reason ..",
-                    it.key
-                )
-            }
-            None if answer.waiting.is_empty() => "nothing to do".to_owned(),
-            None => "nothing to do: this was requested before".to_owned(),
+        tripped.into_iter().for_each(|it| {
+            out::line(&format!("{0} is rolled back. Next: cutover ack {0} --reason ..", it.key));
         });
     }
     let is_its = |waiting: &&v1::Waiting| match waits {

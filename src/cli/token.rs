@@ -91,11 +91,14 @@ pub(super) struct Who {
     reason: String,
 }
 
+/// What is left of a token's time is shown half a minute longer than it is.
+const ROUND_MS: u64 = 30_000;
+
 /// Not a name that follows `--store`.
 fn store_url(text: &str) -> Result<String, String> {
     match text.contains(':') {
         true => Ok(text.to_owned()),
-        false => Err("is not the URL of a store: give sqlite:PATH, postgres://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE, or give NAME before --store".to_owned()),
+        false => Err("is not the URL of a store: give sqlite:PATH, postgres://USER@HOST/DATABASE, mysql://USER@HOST/DATABASE or dynamodb://TABLE, or give NAME before --store".to_owned()),
     }
 }
 
@@ -235,7 +238,8 @@ async fn list(global: &Global) -> anyhow::Result<()> {
             let expires = match token.expires_ms {
                 0 => "never".to_owned(),
                 ms if ms <= at_ms => format!("{} ago", span(at_ms - ms)),
-                ms => format!("in {}", span(ms - at_ms)),
+                // A token for 90 days has 90 days left when it is listed at once.
+                ms => format!("in {}", span(ms - at_ms + ROUND_MS)),
             };
             let used = match token.used_ms {
                 0 => "never".to_owned(),

@@ -15,18 +15,18 @@ pub(super) fn told(error: &clap::Error, command: Command, args: Vec<OsString>) -
     let known = known(&command);
     let of_verb: Vec<(String, Vec<String>)> =
         command.get_subcommands().map(|verb| (verb.get_name().to_owned(), self::known(verb))).collect();
-    let verb = verb(command, args);
-    let help = match &verb {
-        Some(verb) => format!("see cutover help {verb}"),
-        None => "see cutover help".to_owned(),
-    };
+    // `plan apply` lacks the file, not `plan`.
+    let path = verbs(command, args).join(" ");
+    let verb = path.split(' ').next().filter(|verb| !verb.is_empty()).map(str::to_owned);
+    let help = format!("see cutover help {path}");
+    let help = help.trim_end();
     if error.kind() == ErrorKind::InvalidSubcommand {
         let name = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
         let verbs =
             of_verb.iter().find(|(of, _)| Some(of) == verb.as_ref()).map(|(_, verbs)| verbs.as_slice());
         return format!("{}; {help}", no_verb(&name, verb.as_deref(), verbs.unwrap_or_default(), &known));
     }
-    format!("{}; {help}", wrong(error, verb.as_deref()))
+    format!("{}; {help}", wrong(error, &path, &of_verb))
 }
 
 /// That there is no such verb, and which was meant. `verbs`: those of a verb that has some.
@@ -57,14 +57,23 @@ fn known(command: &Command) -> Vec<String> {
     shown.map(|verb| verb.get_name().to_owned()).collect()
 }
 
-/// The verb meant, as far as the rest can be read without it being right.
-fn verb(command: Command, args: Vec<OsString>) -> Option<String> {
-    let known = known(&command);
-    let read = command.ignore_errors(true).try_get_matches_from(args).ok()?;
-    read.subcommand_name().map(str::to_owned).filter(|verb| known.contains(verb))
+/// The verb meant and the one below it, as far as the rest can be read without it being right.
+fn verbs(command: Command, args: Vec<OsString>) -> Vec<String> {
+    let mut known = command.clone();
+    let Ok(read) = command.ignore_errors(true).try_get_matches_from(args) else { return Vec::new() };
+    let (mut read, mut path) = (&read, Vec::new());
+    while let Some((name, below)) = read.subcommand() {
+        let Some(verb) = known.find_subcommand(name).filter(|verb| !verb.is_hide_set()).cloned() else {
+            break;
+        };
+        path.push(name.to_owned());
+        (known, read) = (verb, below);
+    }
+    path
 }
 
-fn wrong(error: &clap::Error, verb: Option<&str>) -> String {
+/// `path`: the verb, and the one below it. `of_verb`: the verbs below each.
+fn wrong(error: &clap::Error, path: &str, of_verb: &[(String, Vec<String>)]) -> String {
     let got = |kind| text(error, kind);
     let argument = got(ContextKind::InvalidArg);
     let value = got(ContextKind::InvalidValue);
@@ -76,8 +85,12 @@ fn wrong(error: &clap::Error, verb: Option<&str>) -> String {
         }
         _ => alike(ContextKind::SuggestedArg),
     };
-    let whose = verb.unwrap_or("cutover");
+    let whose = if path.is_empty() { "cutover" } else { path };
+    let below = of_verb.iter().find(|(verb, _)| verb == path).map_or(&[][..], |(_, below)| below);
     match (error.kind(), argument) {
+        (ErrorKind::MissingSubcommand, _) if !below.is_empty() => {
+            format!("{path} needs one of these: {}", below.join(", "))
+        }
         (ErrorKind::MissingSubcommand, _) => "say what to do: no verb was given".to_owned(),
         (ErrorKind::UnknownArgument, Some(name)) if name == "--source-only" => {
             "source-only has no share of its own, it is what the others leave: --dual 0 takes everybody back to it"

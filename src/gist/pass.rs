@@ -16,7 +16,6 @@ pub fn command(job: &v1::Job) -> &'static str {
 /// A pass that is running, in a few words.
 pub fn pass(job: &v1::Job) -> String {
     let kind = job.kind().as_str_name().trim_start_matches("PASS_KIND_").to_lowercase();
-    let scanned = job.counts.unwrap_or_default().scanned;
     let workers: std::collections::BTreeSet<&str> =
         job.claims.iter().map(|claim| claim.instance_id.as_str()).collect();
     let how = match (job.tuning.unwrap_or_default().paused, job.waiting.as_str(), workers.len()) {
@@ -26,10 +25,18 @@ pub fn pass(job: &v1::Job) -> String {
         (_, _, 1) => "1 worker".to_owned(),
         (_, _, workers) => format!("{workers} workers"),
     };
-    format!(
-        "{kind} pass {}, {scanned} scanned, segments {}/{}, {how}",
-        job.id, job.segments_done, job.segments
-    )
+    format!("{kind} pass {}, {}, {how}", job.id, scanned(job))
+}
+
+/// How much of it is read: `665 of about 3000 records (22 %)`.
+pub fn scanned(job: &v1::Job) -> String {
+    let scanned = job.counts.unwrap_or_default().scanned;
+    match job.expected {
+        0 => format!("{scanned} scanned"),
+        // More were written meanwhile, or the store's estimate is old.
+        expected if expected < scanned => format!("{scanned} scanned, expected about {expected}"),
+        expected => format!("{scanned} of about {expected} records ({} %)", scanned * 100 / expected),
+    }
 }
 
 /// The command that continues a pass that stands still. `None`: it is under way, or waits for something else.

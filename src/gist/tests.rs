@@ -105,16 +105,16 @@ fn what_somebody_has_to_see_to_comes_before_what_goes_by_itself() {
 #[test]
 fn what_goes_by_itself_asks_for_nothing() {
     let expiring = v1::Waiting {
-        message: "callers without an SDK may still act on answers from before revision 4".to_owned(),
-        action: "nothing to do: at each step these expire within 11 s".to_owned(),
+        message: "cached answers of Decide or OpenFeature from before revision 4 have not expired".to_owned(),
+        action: "nothing to do: they expire at most 11 s after a step".to_owned(),
         by_itself: true,
         ..Default::default()
     };
     let line = said(|it, _| it.waiting = vec![expiring], v1::State::Ramping);
     assert_eq!(
         line,
-        "orders is ramping and waits: callers without an SDK may still act on answers from before revision 4. Nothing to \
-         do: at each step these expire within 11 s."
+        "orders is ramping and waits: cached answers of Decide or OpenFeature from before revision 4 have not expired. \
+         Nothing to do: they expire at most 11 s after a step."
     );
 }
 
@@ -177,4 +177,112 @@ fn endpoints_say_what_they_did_not_get() {
             "endpoint ops rejected 2 messages; see the controller's log",
         ]
     );
+}
+
+/// A guard that would have rolled back, and could not.
+fn held() -> v1::Trip {
+    v1::Trip {
+        revision: 7,
+        at_ms: NOW_MS - 7_000,
+        guard: "error_absolute".to_owned(),
+        operation: v1::Operation::Read.into(),
+        outcome: v1::TripOutcome::Held.into(),
+        cause: "breach".to_owned(),
+        target: 43,
+        target_bad: 37,
+        onset_ms: 800,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn a_dead_target_is_repaired_before_anybody_resumes() {
+    let paused = |shares: &[(v1::Rung, u32)], trip: v1::Trip| {
+        said(
+            |it, migration| {
+                let share = |(rung, ppm): &(v1::Rung, u32)| v1::RungShare { rung: (*rung).into(), ppm: *ppm };
+                it.shares = shares.iter().map(share).collect();
+                migration.paused_by = by("guard:error_absolute", "", 7_000);
+                migration.trips = vec![trip];
+            },
+            v1::State::Paused,
+        )
+    };
+    let all = paused(&[(v1::Rung::TargetOnly, 1_000_000)], held());
+    assert_eq!(
+        all,
+        "orders was paused by guard error_absolute 7 s ago: 37 of 43 target reads failed within 0.8 s (86.05 %). Everybody \
+         reads and writes only the target, so a rollback would not help. Next: repair the target, then cutover resume orders"
+    );
+    let half = paused(&[(v1::Rung::TargetFirst, 500_000), (v1::Rung::TargetOnly, 500_000)], held());
+    assert!(
+        half.contains("It is at 50 % target-first, 50 % target-only: the target has writes that"),
+        "{half}"
+    );
+    let both = paused(&[], v1::Trip { cause: "common_mode".to_owned(), source: 9, source_bad: 9, ..held() });
+    assert!(both.ends_with("Next: repair both stores, then cutover resume orders"), "{both}");
+}
+
+#[test]
+fn records_in_quarantine_come_before_the_next_backfill() {
+    let pass = |quarantined, canceled| v1::Evidence {
+        kind: v1::PassKind::Full.into(),
+        counts: Some(v1::PassCounts { quarantined, ..Default::default() }),
+        canceled_by: if canceled { by("operator:ada", "", 0) } else { None },
+        ..Default::default()
+    };
+    let verify = v1::Evidence { kind: v1::PassKind::Verify.into(), ..Default::default() };
+    let next = |evidence: Vec<v1::Evidence>| {
+        said(
+            |_, migration| {
+                let mirrored =
+                    v1::Rollout { dual_ppm: 1_000_000, mirrored_ppm: 1_000_000, ..Default::default() };
+                (migration.rollout, migration.evidence) = (Some(mirrored), evidence);
+            },
+            v1::State::Idle,
+        )
+    };
+    let eleven = next(vec![pass(11, false), verify.clone(), pass(0, true)]);
+    assert!(
+        eleven.contains(
+            "Next: fix the 11 records in quarantine (cutover quarantine list SPEC), then cutover backfill"
+        ),
+        "{eleven}"
+    );
+    let none = next(vec![pass(11, false), pass(0, false), verify]);
+    assert!(none.contains("Next: cutover backfill SPEC, then"), "{none}");
+}
+
+#[test]
+fn a_request_for_a_second_person_blocks_nobody() {
+    let request = v1::Waiting {
+        gate: "second-person".to_owned(),
+        message: "operator:ada asks for what needs a second person: policy changed".to_owned(),
+        action: "somebody else: cutover approve orders 7".to_owned(),
+        ..Default::default()
+    };
+    let mut status = status(v1::State::Idle);
+    status.waiting = vec![request];
+    let gist = gist(&status, ago);
+    assert_eq!((gist.standing, gist.tone), ("idle", Tone::Waiting));
+    assert!(gist.what.ends_with("settled. operator:ada asks for what needs a second person: policy changed"));
+    assert!(
+        gist.next.starts_with("somebody else: cutover approve orders 7; then cutover ramp"),
+        "{}",
+        gist.next
+    );
+}
+
+#[test]
+fn a_ramp_that_goes_down_says_so() {
+    let line = said(
+        |it, migration| {
+            it.waiting =
+                vec![v1::Waiting { message: "no barrier".to_owned(), by_itself: true, ..Default::default() }];
+            migration.rollout = Some(v1::Rollout { dual_ppm: 500_000, ..Default::default() });
+            migration.goal = Some(v1::Rollout::default());
+        },
+        v1::State::Ramping,
+    );
+    assert!(line.starts_with("orders is ramping down and waits: no barrier"), "{line}");
 }

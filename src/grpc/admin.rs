@@ -341,7 +341,11 @@ impl AdminService for Admin {
         let fleet = self.overview.instances.fleet(Some(&entry));
         let unmet = change::waiting_of(&entry.migration, &tenant, &fleet, self.registry.steady_ms());
         let followed = self.membership.guards.followed(entry.migration.key());
-        Ok(Response::new(convert::explain(&entry.migration, &tenant, unmet, followed)))
+        let migration = &entry.migration;
+        let is_pinned = migration.tenants.get(&tenant).is_some_and(|row| row.pin.is_some());
+        let pinned_by =
+            if is_pinned { history::pinned_by(&self.operate, migration.key(), &tenant).await } else { None };
+        Ok(Response::new(convert::explain(migration, &tenant, unmet, pinned_by.as_deref(), followed)))
     }
 }
 

@@ -69,7 +69,7 @@ impl Caller {
     pub(super) fn check_overrides(&self, call: &str, gates: &[String]) -> Result<(), Status> {
         match gates {
             [] => Ok(()),
-            _ => self.check(&format!("{call} with gates to override"), Need::Approve),
+            _ => self.check(&format!("override gates in {call}"), Need::Approve),
         }
     }
 

@@ -233,11 +233,12 @@ pub(super) fn shares(document: &Document) -> Vec<v1::RungShare> {
     shares.filter(|share| share.ppm > 0).collect()
 }
 
-/// Everything about where one tenant stands, as a story.
+/// Everything about where one tenant stands, as a story. `pinned_by`: who pinned it, if the history tells.
 pub(super) fn explain(
     migration: &Migration,
     tenant: &Tenant,
     unmet: Vec<Unmet>,
+    pinned_by: Option<&str>,
     followed: Option<Followed>,
 ) -> v1::ExplainResponse {
     let document = &migration.document;
@@ -248,10 +249,15 @@ pub(super) fn explain(
     let ceiling = ceiling.into_iter().chain(document.ceiling).min();
     let bucket = bucket(&document.salt, tenant.as_str());
     let by_rollout = document.goal.rung_of(bucket);
-    let mut story = vec![format!("its bucket is {bucket} of 1000000: the rollout wants it at {by_rollout}")];
+    let share = f64::from(bucket) / 10_000.0;
+    let mut story = vec![format!(
+        "its bucket is {bucket}, which is at {share} % of all: the rollout wants it at {by_rollout}"
+    )];
     story.extend(pin.map(|rung| {
         let key = &document.key;
-        format!("an operator pinned it to {rung}, or acknowledged its rollback: cutover unpin {key} {tenant} lifts that")
+        let by =
+            pinned_by.unwrap_or("by an operator, or since a rollback was acknowledged (cutover history)");
+        format!("it is pinned to {rung} {by}: cutover unpin {key} {tenant} lifts that")
     }));
     story.extend(ceiling.map(|rung| format!("a rollback keeps it at most at {rung} until acknowledged")));
     if placement.floor > Rung::SourceOnly {

@@ -10,8 +10,8 @@ use tonic::{Request, Response, Status};
 
 use super::{caller::Caller, convert::pass as convert, status};
 use crate::{
-    domain::{Cover, Key, Need, NewPass, PassKind, RESIDUAL_MS, SEGMENTS_MAX, Tenant, Violation},
-    service::{Checkpoint, Claimed, PassEnd, Passes, SegmentRecord, Tables, operate::RequestMeta},
+    domain::{Cover, Key, Need, NewPass, NewTables, PassKind, RESIDUAL_MS, SEGMENTS_MAX, Tenant, Violation},
+    service::{Checkpoint, Claimed, PassEnd, Passes, SegmentRecord, operate::RequestMeta},
 };
 
 const _: () = assert!(SEGMENTS_MAX == 2 * Limits::SEGMENTS_MAX, "the controller accepts what a spec allows");
@@ -34,11 +34,19 @@ impl JobService for Jobs {
         if request.remove_extra || request.source_wins {
             caller.check("CreateJob with a repair that overwrites or deletes", Need::Operate)?;
         }
+        if request.new_source || request.new_target {
+            caller.check("CreateJob with new tables", Need::Operate)?;
+        }
         let key = Key::parse(&request.migration).map_err(status::invalid)?;
+        let makes_target = request.makes_target;
         let pass = new_pass(&key, &request).map_err(status::invalid)?;
         let tuning = convert::tuning_from_wire(&request.tuning.unwrap_or_default());
         let mutation =
             RequestMeta { dry_run: request.dry_run, ..caller.acting(request.actor, request.reason)? };
+        if makes_target {
+            self.passes.make_target(&key, &mutation).await.map_err(status::change)?;
+            return Ok(Response::new(v1::Job::default()));
+        }
         if mutation.dry_run {
             self.passes.check(&key, &pass, &mutation).await.map_err(status::change)?;
             return Ok(Response::new(v1::Job::default()));
@@ -53,8 +61,7 @@ impl JobService for Jobs {
         request: Request<v1::ClaimSegmentRequest>,
     ) -> Result<Response<v1::ClaimSegmentResponse>, Status> {
         let v1::ClaimSegmentRequest { id, instance_id, source, target } = request.into_inner();
-        let table = |name, table| convert::table_from_wire(name, table).map_err(status::invalid);
-        let tables = Tables { source: table("source", source)?, target: table("target", target)? };
+        let tables = convert::tables_from_wire(source, target).map_err(status::invalid)?;
         let claimed = self.passes.claim(&id, &instance_id, &tables).await.map_err(status::change)?;
         let Claimed { segment, all_done, progress } = claimed;
         let of = progress.job.segments;
@@ -158,11 +165,20 @@ fn new_pass(key: &Key, request: &v1::CreateJobRequest) -> Result<NewPass, Violat
         residual_ms,
         remove_extra,
         source_wins,
+        source,
+        target,
+        new_source,
+        new_target,
+        expected,
         ..
     } = request;
     if (*remove_extra || *source_wins) && request.reason.is_empty() {
         let message = "is missing: say why records of the target may be deleted or overwritten";
         return Err(Violation::new("reason", message));
+    }
+    let new_tables = NewTables { source: *new_source, target: *new_target };
+    if new_tables.any() && request.reason.is_empty() {
+        return Err(Violation::new("reason", "is missing: say why a table is another one"));
     }
     let kind = convert::kind_from_wire(*kind)?;
     if *source_wins && kind != PassKind::Verify {
@@ -189,5 +205,8 @@ fn new_pass(key: &Key, request: &v1::CreateJobRequest) -> Result<NewPass, Violat
         residual_ms: residual_ms.unwrap_or(RESIDUAL_MS),
         removes_extra: *remove_extra,
         source_wins: *source_wins,
+        tables: convert::tables_from_wire(source.clone(), target.clone())?,
+        new_tables,
+        expected: *expected,
     })
 }

@@ -29,7 +29,13 @@ impl RoutingService for Routing {
         request: Request<v1::DecideRequest>,
     ) -> Result<Response<v1::DecideResponse>, Status> {
         let who = principal(&request)?;
-        let v1::DecideRequest { migration, tenant } = request.into_inner();
+        let v1::DecideRequest { migration, tenant, look_up_only } = request.into_inner();
+        if look_up_only {
+            let decision = self.decider.look_up(&who, &migration, &tenant).map_err(status::decide)?;
+            let not_to_act_on =
+                v1::DecideResponse { valid_for_ms: 0, finish_within_ms: 0, ..answer(decision) };
+            return Ok(Response::new(not_to_act_on));
+        }
         let mut decisions = self.decider.decide(&who, &migration, &[tenant]).await.map_err(status::decide)?;
         let decision = decisions.pop().ok_or_else(|| Status::internal("no decision for a tenant"))?;
         Ok(Response::new(answer(decision)))

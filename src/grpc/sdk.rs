@@ -89,8 +89,7 @@ pub(super) async fn watch(
     let is_base = registry.seals().is_of_scope(&held_seal, &ours, held, &who.scope());
     let holds = holds_snapshot || last_revision > 0;
     let routes = convert::held_routes(&record.instance_id, &tables);
-    let process =
-        |process: v1::Process| Who { instance_id: process.instance_id, incarnation: process.incarnation };
+    let process = |process: v1::Process| Who::new(process.instance_id, process.incarnation);
     let slot = writer_slot.and_then(|slot| u16::try_from(slot).ok());
     let succeeds = succeeds.into_iter().take(SUCCEEDS_MAX).map(process);
     let succeeds = succeeds.filter(|who| who.incarnation > 0).collect();

@@ -112,6 +112,7 @@ pub(super) fn store(error: StoreError) -> Status {
         }
         StoreError::Corrupt(_) => Status::data_loss(message),
         StoreError::Dropped(_) => Status::out_of_range(message),
+        StoreError::NoFile => Status::failed_precondition(message),
     }
 }
 

@@ -9,8 +9,8 @@ use futures::future;
 
 use super::{
     Error, Plan, Stores,
-    compare::{Difference, Suspect},
-    page::{Done, Part, bytes_of, witness_of},
+    compare::Suspect,
+    page::{Done, Part, bytes_of},
     quarantine::JoinedPass,
     side::Side,
 };
@@ -107,7 +107,7 @@ impl Stores {
             done.scanned(&there);
             // What a repair overwrites may be older afterwards.
             if !plan.source_wins {
-                done.witness = witness_of(&there.records).or(done.witness);
+                done.witness = plan.witness_of(&there.records).or(done.witness);
             }
             for it in &there.unreadable {
                 unmet.remove(&named(it));
@@ -116,7 +116,7 @@ impl Stores {
             let mut equal = Vec::new();
             for (id, target) in there.records {
                 let source = unmet.remove(&id);
-                let differ = Difference::of(source, Some(&target)).is_some();
+                let differ = plan.difference(source, Some(&target)).is_some();
                 if unreadable.contains(&id) {
                     continue;
                 }

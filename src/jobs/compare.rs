@@ -1,10 +1,13 @@
 //! How the records of two stores differ, and which differences are more than a moment between two writes.
 
-use std::{cmp::Ordering, time::Duration};
+use std::{
+    cmp::Ordering,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use cutover_core::{outcome::ErrorClass, routing::Mutation};
 use cutover_proto::v1;
-use cutover_store::{Id, Record, StoreError, Unreadable, Version};
+use cutover_store::{EPOCH_UNIX_MS, Id, Record, StoreError, Unreadable, Version};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -81,15 +84,9 @@ impl Stores {
             half.is_none_or(|half| from_target == (half == Side::Target))
         });
         done.counts.compared += pairs.len() as u64;
-        let suspects = suspects(pairs);
+        let suspects = suspects(plan, pairs);
         self.settle(plan, pass, &mut done, suspects).await?;
-        if !behind.is_empty() && !Mutation::RepairBothWays.is_left_out() {
-            // A put of this repair has made the target older than the source, which an SDK has written since. If its
-            // worker ended then, the source's half has passed this place. Otherwise that half may count it first.
-            let (behind, before) = (self.persisting(plan, &mut done, behind).await?, done.counts.copied);
-            self.repair(plan, pass, &mut done, behind).await?;
-            done.counts.found.get_or_insert_default().stale += done.counts.copied - before;
-        }
+        self.settle_behind(plan, pass, &mut done, behind).await?;
         Ok(done)
     }
 
@@ -111,7 +108,7 @@ impl Stores {
     }
 
     /// Repairs those differences that the plan covers, and counts the others as left.
-    async fn repair(
+    pub(super) async fn repair(
         &self,
         plan: &Plan,
         pass: &JoinedPass,
@@ -122,7 +119,13 @@ impl Stores {
         let repairs = plan.repair || plan.kind == v1::PassKind::Sweep;
         for (id, pair, difference) in persisting {
             match pair {
-                (Some(source), _) if repairs && difference.is_repaired(&source) => newer.push((id, source)),
+                (Some(source), target) if repairs && difference.is_repaired(&source) => {
+                    if target.is_some() || pass.may_add(plan, &id, &source).await? {
+                        newer.push((id, source));
+                    } else {
+                        done.remains(&(Some(source), None), difference);
+                    }
+                }
                 (None, Some(ref target)) if plan.remove_extra && target.version == Version::ZERO => {
                     if self.remove_extra(plan, pass, &id, done).await? {
                         done.counts.copied += 1;
@@ -168,7 +171,7 @@ impl Stores {
             let source = self.read(plan, Side::Source, &ids).await?;
             let before = std::mem::take(&mut suspects).into_iter();
             for (id, was, (source, target)) in done.readable(None, before, source, target) {
-                let Some(difference) = Difference::of(source.as_ref(), target.as_ref()) else { continue };
+                let Some(difference) = plan.difference(source.as_ref(), target.as_ref()) else { continue };
                 let times = if was.target == target { was.times + 1 } else { 1 };
                 if times >= AGAIN_TIMES {
                     persisting.push((id, (source, target), difference));
@@ -190,7 +193,8 @@ impl Stores {
         let (ids, target): (Vec<Id>, Vec<Read>) =
             equal.into_iter().map(|(id, record)| (id, Ok(Some(record)))).unzip();
         let source = self.read(plan, Side::Source, &ids).await?;
-        Ok(suspects(done.readable(None, ids.into_iter().map(|id| (id, ())), source, target)))
+        let pairs = done.readable(None, ids.into_iter().map(|id| (id, ())), source, target);
+        Ok(suspects(plan, pairs))
     }
 
     /// The target's records that its own half of a comparison has to judge, and those for which this is unknown; and
@@ -206,7 +210,7 @@ impl Stores {
         for (place @ (id, record), there) in page.into_iter().zip(there) {
             match there.map(|there| there.cmp(&Some(record.version))) {
                 Err(_) | Ok(Ordering::Less) => met.push(place),
-                Ok(Ordering::Greater) if plan.source_wins => {
+                Ok(Ordering::Greater) if plan.source_wins || plan.ttl.is_some() => {
                     behind.push((id.clone(), Suspect::new(Some(record.clone()))));
                 }
                 Ok(Ordering::Greater | Ordering::Equal) => {}
@@ -344,8 +348,8 @@ fn add(differences: &mut v1::Differences, target: Option<&Record>, difference: D
 }
 
 /// Pairs that differ, at the first look.
-fn suspects(pairs: Vec<(Id, (), Pair)>) -> Vec<(Id, Suspect)> {
-    let differ = |(source, target): &Pair| Difference::of(source.as_ref(), target.as_ref()).is_some();
+fn suspects(plan: &Plan, pairs: Vec<(Id, (), Pair)>) -> Vec<(Id, Suspect)> {
+    let differ = |(source, target): &Pair| plan.difference(source.as_ref(), target.as_ref()).is_some();
     let suspects = pairs.into_iter().filter(|(_, (), pair)| differ(pair));
     suspects.map(|(id, (), (_, target))| (id, Suspect::new(target))).collect()
 }
@@ -375,7 +379,20 @@ fn is_sampled(id: &Id, sample_ppm: u32) -> bool {
 fn shown(record: Option<&Record>) -> String {
     match record {
         None => "has none".to_owned(),
-        Some(Record { version, value: None }) => format!("deleted at version {version}"),
-        Some(record) => format!("version {} ({} bytes)", record.version, record.bytes()),
+        Some(Record { version, value: None }) => match stamped(*version) {
+            Some(at) => format!("deleted {at}"),
+            None => format!("deleted at version {version}"),
+        },
+        Some(record) => match stamped(record.version) {
+            Some(at) => format!("written {at} ({} bytes)", record.bytes()),
+            None => format!("version {} ({} bytes)", record.version, record.bytes()),
+        },
     }
+}
+
+/// When a version was stamped. `None`: by no SDK.
+fn stamped(version: Version) -> Option<String> {
+    let ms = version.ms_since_2025();
+    let at = UNIX_EPOCH + Duration::from_millis(EPOCH_UNIX_MS + ms);
+    (ms > 0).then(|| humantime::format_rfc3339_millis(at).to_string())
 }

@@ -59,6 +59,14 @@ impl Plan {
         if self.kind == v1::PassKind::Reverse { Side::Source } else { Side::Target }
     }
 
+    /// The last record that stays: tombstones may be purged some day, and what expires may be removed.
+    pub(super) fn witness_of(&self, records: &[(Id, Record)]) -> Option<v1::Witness> {
+        let (id, record) =
+            records.iter().rfind(|(_, record)| !record.is_tombstone() && !self.expires(record))?;
+        let Id { tenant, key } = id.clone();
+        Some(v1::Witness { tenant, key, version: record.version.0 })
+    }
+
     /// A page in as many parts as there may be concurrent statements; few records stay together.
     pub(super) fn parts<'a, T>(&self, page: &'a [T]) -> std::slice::Chunks<'a, T> {
         page.chunks(page.len().div_ceil(self.statements.max(1) as usize).max(TOGETHER))
@@ -83,7 +91,7 @@ impl Stores {
             v1::PassKind::Verify | v1::PassKind::Sweep | v1::PassKind::Sample => {
                 let mut done = self.compare(plan, pass, scanned, &page.records).await?;
                 if scanned == plan.writes() && !plan.source_wins {
-                    done.witness = witness_of(&page.records);
+                    done.witness = plan.witness_of(&page.records);
                 }
                 for it in &page.unreadable {
                     done.unreadable(scanned, &it.tenant, &it.key, &it.error);
@@ -93,14 +101,17 @@ impl Stores {
             }
             // Not counted as scanned: it is not a record of the source.
             v1::PassKind::Full if scanned == Side::Target => self.report_extra(plan, pass, page).await?,
+            v1::PassKind::Reverse if scanned == Side::Source => self.bury_obsolete(plan, pass, page).await?,
             _ => {
                 let to = scanned.other();
-                let mut done = match to {
-                    Side::Target => self.copy(plan, pass, to, &page.records).await?,
-                    Side::Source => {
-                        let records = self.to_go_back(plan, pass, &page.records).await?;
-                        self.copy(plan, pass, to, &records).await?
-                    }
+                let records = match to {
+                    Side::Target => None,
+                    Side::Source => Some(self.to_go_back(plan, pass, &page.records).await?),
+                };
+                let records = records.as_ref().unwrap_or(&page.records);
+                let mut done = match plan.ttl {
+                    None => self.copy(plan, pass, to, records).await?,
+                    Some(_) => self.copy_addable(plan, pass, to, records).await?,
                 };
                 done.could_not_come_back(plan, &page.records);
                 let behind = std::mem::take(&mut done.behind);
@@ -190,9 +201,10 @@ impl Stores {
                     // What was kept out may lack its row there, beside a ledger.
                     let mut there = batch.iter().zip(&copied);
                     let last = there.rfind(|((_, record), copied)| {
-                        !record.is_tombstone() && !matches!(copied, Copied::Stale(_))
+                        let stays = !record.is_tombstone() && !plan.expires(record);
+                        stays && !matches!(copied, Copied::Stale(_))
                     });
-                    let witness = last.and_then(|(record, _)| witness_of(std::slice::from_ref(record)));
+                    let witness = last.and_then(|(record, _)| plan.witness_of(std::slice::from_ref(record)));
                     done.witness = witness.or(done.witness);
                     let mut equal = Vec::new();
                     for ((id, record), copied) in batch.iter().zip(copied) {
@@ -226,13 +238,6 @@ impl Stores {
         }
         Ok(done)
     }
-}
-
-/// The last record that is not a tombstone, because tombstones may be purged some day.
-pub(super) fn witness_of(records: &[(Id, Record)]) -> Option<v1::Witness> {
-    let (id, record) = records.iter().rfind(|(_, record)| !record.is_tombstone())?;
-    let Id { tenant, key } = id.clone();
-    Some(v1::Witness { tenant, key, version: record.version.0 })
 }
 
 /// All records of a page, readable or not.

@@ -131,6 +131,25 @@ impl Stores {
         }
     }
 
+    /// Whether a record is in quarantine on its way to that store.
+    pub(super) async fn is_kept_apart(&self, plan: &Plan, id: &Id, toward: Side) -> Result<bool, Error> {
+        let Some(quarantine) = &self.quarantine else { return Ok(false) };
+        let row = row_id(&plan.migration, &place(&id.tenant, &id.key))?;
+        let record = quarantine.get(&row).await.map_err(failed)?;
+        let row = record.and_then(|record| Row::read(row, &record));
+        Ok(row.is_some_and(|row| row.toward == toward))
+    }
+
+    /// Whether the record of a row is still missing in the target although the pass did not meet it: it did not try,
+    /// because its tenant reads the target.
+    async fn is_withheld(&self, plan: &Plan, row: &Row) -> Result<bool, Error> {
+        let id = Id::new(&row.tenant, &row.key).ok();
+        match id.filter(|_| plan.ttl.is_some() && row.toward == Side::Target) {
+            Some(id) => self.is_lacking(plan, &id).await,
+            None => Ok(false),
+        }
+    }
+
     /// After a pass over everything: releases the records that it did not meet again.
     pub(super) async fn release(&self, plan: &Plan, pass: &JoinedPass) -> Result<(), Error> {
         let toward = match plan.kind {
@@ -146,7 +165,10 @@ impl Stores {
             // A later pass may have begun before this worker learns that its own is over.
             let is_earlier = |row: &&Row| row.pass != pass.id && row.row_version < version(pass.since_ms);
             for row in page.iter().filter(|row| row.toward == toward).filter(is_earlier) {
-                row.release(&**quarantine, patience).await?;
+                let withheld = || self.is_withheld(plan, row);
+                if !patiently(patience, |_, _| {}, withheld).await? {
+                    row.release(&**quarantine, patience).await?;
+                }
             }
         }
         Ok(())

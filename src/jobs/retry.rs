@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use cutover_client::Client;
+use cutover_client::{Client, clock};
 use cutover_core::routing::Rung;
-use cutover_store::Id;
+use cutover_store::{Id, Ttl};
 
 use super::{
     Error, Plan, Stores,
@@ -21,7 +21,7 @@ pub enum Retried {
     Moved,
     /// The other store has this version already, or a newer one.
     Present,
-    /// Its store has no such record any more.
+    /// Its store has no such record any more, or it has expired.
     Gone,
     /// It remains in quarantine; why.
     Left(String),
@@ -89,7 +89,7 @@ impl Stores {
             }
             Side::Source | Side::Target => {}
         }
-        let from = row.toward.other();
+        let (from, until) = (row.toward.other(), clock::Instant::now() + Ttl::CALLS_WITHIN);
         let record = match self.side(from).get(&id).await {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(Retried::Gone),
@@ -98,10 +98,23 @@ impl Stores {
             }
             Err(error) => return Err(Error::Store { store: from.name(), error }),
         };
-        let records = [(id.clone(), record)];
-        let copy = self.copy(plan, pass, row.toward, &records);
-        let mut done = pass.in_time(&operation, copy).await??;
-        let behind = std::mem::take(&mut done.behind);
+        let addable = self.addable(plan, pass, row.toward, &[(id.clone(), record)]).await?;
+        if !addable.withheld.is_empty() {
+            return left("its tenant reads the target: ramp it to mirrored, then try again");
+        }
+        if addable.records.is_empty() && addable.behind.is_empty() && addable.present == 0 {
+            // It has expired.
+            return Ok(Retried::Gone);
+        }
+        let copy = pass.in_time(&operation, self.copy(plan, pass, row.toward, &addable.records));
+        let copied = match plan.ttl {
+            None => Some(copy.await),
+            Some(_) => clock::before(until, copy).await,
+        };
+        let Some(copied) = copied else { return left("it took too long: try again") };
+        let mut done = copied??;
+        let mut behind = std::mem::take(&mut done.behind);
+        behind.extend(addable.behind);
         self.report_kept_out(plan, pass, row.toward, &mut done, behind).await?;
         if operation.overtaken(pass.client.current(), &plan.migration, &id.tenant) {
             return Err(Error::Overtaken);

@@ -63,7 +63,11 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in the {}, the first {}", self.records, self.side.name(), self.first)
+        let (records, side, first) = (self.records, self.side.name(), &self.first);
+        match records {
+            1 => write!(f, "1 does not fit the {side}: {first}"),
+            many => write!(f, "{many} do not fit the {side}, the first {first}"),
+        }
     }
 }
 

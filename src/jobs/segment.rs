@@ -6,12 +6,12 @@ use std::{
 };
 
 use cutover_client::{
-    AuthorizedChannel,
+    AuthorizedChannel, clock,
     watch::{BeginError, Operation},
 };
 use cutover_core::outcome::Event;
 use cutover_proto::v1::{self, job_service_client::JobServiceClient};
-use cutover_store::{Cursor, Page, Scope, Segment, StoreError};
+use cutover_store::{Cursor, Page, Scope, Segment, StoreError, Ttl};
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
 use super::{
@@ -71,6 +71,8 @@ struct Held {
     operation: Operation,
     after: Option<Cursor>,
     page: Page,
+    /// When reading it began.
+    read: clock::Instant,
 }
 
 /// Ends with its owner.
@@ -108,11 +110,16 @@ impl WorkerContext {
         while !checkpoint.done {
             let read = async { (&mut ahead.0).await.unwrap_or(Err(Error::Stopped)) };
             let Some(held) = self.alive(read, &mut checkpoint, &pace).await? else { return Ok(()) };
-            let Held { operation, after, page } = held;
+            let Held { operation, after, page, read } = held;
             let part = Part { side, segment, after: after.as_ref(), page: &page };
             let more = page.next.clone().map(|next| self.read_ahead(side, segment, Some(next), &pace));
-            let write = self.write(&operation, &part, &pace);
-            let Some(mut done) = self.alive(write, &mut checkpoint, &pace).await? else { return Ok(()) };
+            let write = self.write(&operation, &part, read, &pace);
+            let Some(done) = self.alive(write, &mut checkpoint, &pace).await? else { return Ok(()) };
+            let Some(mut done) = done else {
+                drop(operation);
+                ahead = self.read_ahead(side, segment, after, &pace);
+                continue;
+            };
             if operation.overtaken(self.pass.client.current(), &self.plan.migration, TENANT) {
                 return Err(Error::Overtaken);
             }
@@ -192,20 +199,21 @@ impl WorkerContext {
             lock(&pace).reading = Some((side.name(), Instant::now()));
             let scan = || async {
                 let (limit_bytes, began) = (lock(&pace).page_bytes(), Instant::now());
+                let read = clock::Instant::now();
                 let page = store.scan(&Scope::All, segment, after.as_ref(), limit_bytes).await;
-                Ok((page.map_err(failed)?, began.elapsed()))
+                Ok((page.map_err(failed)?, began.elapsed(), read))
             };
             let less = |store, error: &StoreError| lock(&pace).read_failed(store, error);
-            let read = patiently(context.plan.limits.patience, less, scan).await;
+            let scanned = patiently(context.plan.limits.patience, less, scan).await;
             lock(&pace).reading = None;
-            let (page, took) = read?;
+            let (page, took, read) = scanned?;
             // Now, not once it is written: the next page is read meanwhile.
             let mut pace = lock(&pace);
             let bytes = bytes_of(&page.records);
             pace.rates.spend(records_of(&page), bytes);
             pace.reads.took(bytes as usize, took);
             drop(pace);
-            Ok(Held { operation, after, page })
+            Ok(Held { operation, after, page, read })
         }))
     }
 
@@ -226,7 +234,14 @@ impl WorkerContext {
         }
     }
 
-    async fn write(&self, operation: &Operation, part: &Part<'_>, pace: &Mutex<Pace>) -> Result<Done, Error> {
+    /// Processes a page. `None`: it was read too long ago, and has to be read again.
+    async fn write(
+        &self,
+        operation: &Operation,
+        part: &Part<'_>,
+        read: clock::Instant,
+        pace: &Mutex<Pace>,
+    ) -> Result<Option<Done>, Error> {
         let began = Instant::now();
         let store = match self.plan.kind {
             v1::PassKind::Full | v1::PassKind::Reverse => self.plan.writes().name(),
@@ -236,8 +251,16 @@ impl WorkerContext {
         let noted = |store, error: &StoreError| lock(pace).failed(store, error);
         let attempt = || self.stores.page(&self.plan, &self.pass, part);
         let attempts = patiently(self.plan.limits.patience, noted, attempt);
-        let done = self.pass.in_time(operation, attempts).await;
+        let attempts = self.pass.in_time(operation, attempts);
+        let done = match self.plan.is_urgent() {
+            true => clock::before(read + Ttl::CALLS_WITHIN, attempts).await,
+            false => Some(attempts.await),
+        };
         lock(pace).writing = None;
+        let Some(done) = done else {
+            lock(pace).chunk.shrink();
+            return Ok(None);
+        };
         let done = done??;
         let took = began.elapsed().saturating_sub(done.waited);
         let (records, bytes) = (records_of(part.page), bytes_of(&part.page.records));
@@ -247,7 +270,7 @@ impl WorkerContext {
         let beside = (done.counts.scanned.saturating_sub(records), done.counts.bytes.saturating_sub(bytes));
         pace.rates.spend(beside.0, beside.1);
         drop(pace);
-        Ok(done)
+        Ok(Some(done))
     }
 
     fn count(&self, operation: &Operation, done: &Done) {

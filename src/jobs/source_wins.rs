@@ -40,7 +40,7 @@ impl Stores {
             // The target first: what is written in between is then newer in the source.
             let Some(target) = readable(Side::Target, self.target.get(id).await)? else { return Ok(false) };
             let Some(source) = readable(Side::Source, self.source.get(id).await)? else { return Ok(false) };
-            let Some(difference) = Difference::of(source.as_ref(), target.as_ref()) else {
+            let Some(difference) = plan.difference(source.as_ref(), target.as_ref()) else {
                 done.counts.copied += u64::from(written);
                 return Ok(true);
             };

@@ -1,4 +1,4 @@
-//! Records that the target rightly has newer, or alone: their tenants have been at target-only.
+//! Records that the target rightly has newer, or alone, or has removed: their tenants have been at target-only.
 
 use cutover_core::routing::Mutation;
 use cutover_store::{Id, Version};
@@ -29,9 +29,8 @@ impl JoinedPass {
         Ok(true)
     }
 
-    /// Whether a difference is as it should be: the SDK wrote the target's record, and its tenant has been at
-    /// target-only. A snapshot from before the pass may show a floor that was lowered since, so it proves nothing.
-    /// `beside_reverse` of the job covers what is lowered later.
+    /// Whether a difference is as it should be: the SDK wrote the target's record, or that may have expired, and its tenant
+    /// has been at target-only. `beside_reverse` of the job covers floors that are lowered later.
     async fn is_of_target_only(
         &self,
         plan: &Plan,
@@ -41,12 +40,26 @@ impl JoinedPass {
     ) -> Result<bool, Error> {
         let is_stamped = target.as_ref().is_some_and(|target| target.version > Version::ZERO);
         let is_newer = matches!(difference, Difference::Ahead | Difference::Extra) && is_stamped;
+        // It may have had an expiry there, and was removed.
+        let is_removed = difference == Difference::Missing && plan.ttl.is_some();
+        let is_expected = is_newer || is_removed;
         let is_excused = !plan.source_wins || !Mutation::RepairBelowTarget.is_left_out();
-        if !is_newer || !is_excused || plan.writes() == Side::Source {
+        if !is_expected || !is_excused || plan.writes() == Side::Source {
             return Ok(false);
         }
-        let is_recent = self.client.current().received_revision() >= self.began_revision;
+        self.is_from_target_only(plan, id).await
+    }
+
+    /// Whether its tenant has been at target-only and has not come back. A snapshot from before the pass may show a floor
+    /// that was lowered since, so it proves nothing.
+    pub(super) async fn is_from_target_only(&self, plan: &Plan, id: &Id) -> Result<bool, Error> {
+        let is_recent = self.is_recent();
         let operation = self.begin(&plan.migration, &id.tenant, |_| {}).await?;
         Ok(operation.decision.no_fallback && is_recent)
+    }
+
+    /// Whether the snapshot is as new as the pass.
+    pub(super) fn is_recent(&self) -> bool {
+        self.client.current().received_revision() >= self.began_revision
     }
 }

@@ -3,6 +3,8 @@
 //! A service without the SDK writes without a version and deletes without a trace. An earlier copy of its
 //! records may be out of date in the target, and may still be there although the source's record is gone.
 
+use std::cmp::Ordering;
+
 use cutover_core::{outcome::ErrorClass, routing::Mutation};
 use cutover_proto::v1;
 use cutover_store::{Id, Page, Put, Record, StoreError, Version};
@@ -110,11 +112,16 @@ impl Stores {
     ) -> Result<Done, Error> {
         let ids: Vec<Id> = page.records.iter().map(|(id, _)| id.clone()).collect();
         let versions = self.ask(plan, Side::Source, &ids, |store, ids| store.get_versions(ids)).await?;
-        let asked = page.records.iter().zip(versions);
-        let newer = asked
-            .filter(|((_, record), there)| there.as_ref().is_ok_and(|there| *there < Some(record.version)));
-        let suspects = newer.map(|((id, _), _)| (id.clone(), Suspect::new(None))).collect();
-        let mut done = Done::default();
+        let (mut newer, mut older) = (Vec::new(), Vec::new());
+        for ((id, record), there) in page.records.iter().zip(versions) {
+            match there.map(|there| there.cmp(&Some(record.version))) {
+                Ok(Ordering::Less) => newer.push(id.clone()),
+                Ok(Ordering::Greater) if plan.ttl.is_some() => older.push(id.clone()),
+                _ => {}
+            }
+        }
+        let suspects = newer.into_iter().map(|id| (id, Suspect::new(None))).collect();
+        let mut done = self.copy_older(plan, pass, &older).await?;
         done.counts.checked = records_of(page);
         for (id, pair, difference) in self.persisting(plan, &mut done, suspects).await? {
             let is_newer = matches!(difference, Difference::Extra | Difference::Ahead);

@@ -15,6 +15,7 @@ use super::{
     pressure,
     quarantine::JoinedPass,
     segment::WorkerContext,
+    side::Side,
 };
 
 /// Interval between progress reports of the whole job.
@@ -70,12 +71,19 @@ async fn work(
 ) -> Result<v1::Evidence, Error> {
     let jobs = connect(server, &plan.access)?;
     let stores = &stores.bounded(plan.limits.call);
-    let request = plan.request();
+    // So a pass of other tables is refused before it begins.
+    let identity::Identities { source, target } = stores.identities().await?;
+    let (source, target) = (identity::to_wire(source), identity::to_wire(target));
+    let request = v1::CreateJobRequest { source, target, ..plan.request() };
     let job = insist(&jobs, |mut jobs| {
         let request = request.clone();
         async move { jobs.create_job(request).await }
     });
     let job = job.await?;
+    // An older controller ignores the assertion, and keeps the evidence.
+    if request.new_source && !job.new_source || request.new_target && !job.new_target {
+        return Err(Error::NotNew(job.id));
+    }
     told(&job);
     stores.check_identities(plan, &job).await?;
     stores.check(plan, &job).await?;
@@ -151,7 +159,10 @@ impl Plan {
             tuning: Some(self.tuning),
             remove_extra: self.remove_extra,
             source_wins: self.source_wins,
+            new_source: self.new_tables.contains(&Side::Source),
+            new_target: self.new_tables.contains(&Side::Target),
             reason: self.reason.clone(),
+            expected: self.expected.unwrap_or(0),
             ..Default::default()
         }
     }

@@ -22,7 +22,7 @@ use crate::{
     domain::{Need, Principal, Role},
     oidc::Rejected,
     service::{Denied, NewToken, TokenError, Tokens, UnderWay, operate::RequestMeta},
-    store,
+    store::{self, OpenError},
     telemetry::now_ms,
     traces::traced,
 };
@@ -69,7 +69,7 @@ impl Access {
         if caller.may(need) {
             return Ok(caller);
         }
-        let told = caller.refusal(table::call(path), need);
+        let told = caller.refusal(&format!("call {}", table::call(path)), need);
         self.0.refusals().note(None, routes(&told).as_deref());
         Err(Status::permission_denied(told))
     }
@@ -87,7 +87,7 @@ impl Access {
 pub(super) fn is_process(path: &str) -> bool {
     table::need(path) == Need::Route
         && !path.starts_with("/api/")
-        && matches!(table::call(path), "Watch" | "Report")
+        && matches!(table::call(path).as_str(), "Watch" | "Report")
 }
 
 async fn pass(
@@ -209,7 +209,10 @@ pub async fn create_admin(
     let by = RequestMeta { actor: actor.to_owned(), reason: reason.to_owned(), ..RequestMeta::default() };
     // Nobody proves a name here, so it must not look like one that was proven in the history of tokens.
     by.check_texts().and_then(|()| by.check_unproven()).map_err(TokenError::Invalid)?;
-    let _hold = store::hold_store(url, ME)?;
+    let _hold = store::hold_store(url, ME).map_err(|error| match error {
+        OpenError::InUse { store, who } => Error::Led { store, who },
+        other => other.into(),
+    })?;
     let store = store::open_store(url).await?;
     let lease = store.lease();
     if let Some(lease) = &lease {

@@ -97,7 +97,8 @@ pub enum Error {
     Deposed(String),
     /// Another controller leads on the store.
     #[error(
-        "{store} is in use by another controller: {who}. Use that one (--server), or stop all controllers there"
+        "{store} is in use by a controller: {who}. Make the token with that one (without --store, with --server and an \
+         admin's token), or stop all controllers on this store first"
     )]
     Led {
         /// Its URL, without a password.

@@ -94,8 +94,13 @@ where
         sleep(pause).await;
         let saw = |leader: &Leader| {
             let (words, detail) = words(leader);
-            tracing::info!(grpc = %config.grpc, http = %config.http, "{words}: {detail}");
-            shown.store(Arc::new(format!("{words}: try again, or see its log")));
+            let advice = match leader {
+                Leader::Known(_) => "name the addresses of all controllers, separated by commas (--server)",
+                _ => "try again, or see its log",
+            };
+            let told = if detail.is_empty() { words.to_owned() } else { format!("{words}: {detail}") };
+            tracing::info!(grpc = %config.grpc, http = %config.http, "{told}");
+            shown.store(Arc::new(format!("{words}: {advice}")));
         };
         lease.lead(&me, saw).await;
     };
@@ -180,7 +185,7 @@ fn refusing(
 /// For everybody, and for the log alone: whoever calls a controller on standby shows no token.
 fn words(leader: &Leader) -> (&'static str, String) {
     match leader {
-        Leader::Known(name) => ("this controller is on standby, another one leads", format!("{name} leads")),
+        Leader::Known(name) => ("this controller is on standby, another one leads", name.clone()),
         Leader::Nobody => {
             ("this controller is on standby, and nobody leads yet", "the seat is empty".to_owned())
         }

@@ -8,12 +8,13 @@ use tower_http::compression::{
     predicate::{DefaultPredicate, NotForContentType},
 };
 
-use super::{access::Access, gate::Gate, tls::Certificates};
+use super::{access::Access, gate::Gate, tasks::Down, tls::Certificates};
 use crate::{
     api::{self, Hosts},
     config::Config,
     http,
     listen::{Limits, Routes},
+    store::Store,
 };
 
 /// What every request passes.
@@ -52,4 +53,34 @@ pub(super) fn routes(
         gate.before(router, api::failed)
     });
     Routes { open, full }
+}
+
+/// Whether the controller can serve: no task has taken it down, and its store answers.
+pub(super) fn ready(store: Arc<dyn Store>, down: Down) -> http::Ready {
+    Arc::new(move || {
+        let (store, down) = (store.clone(), down.get().cloned());
+        Box::pin(async move {
+            down.map_or(Ok(()), Err)?;
+            let answers = store.ping().await.inspect_err(|error| tracing::warn!(%error, "not ready"));
+            answers.map_err(|_| "the store does not answer".to_owned()) // The caller may have no token.
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::{Call, Fault, MemoryStore};
+
+    #[tokio::test]
+    async fn a_task_that_took_the_controller_down_or_a_silent_store_is_what_probes_get() {
+        let (store, down) = (MemoryStore::default(), Down::default());
+        let is_ready = ready(Arc::new(store.clone()), down.clone());
+        assert_eq!(is_ready().await, Ok(()));
+        store.fail_next(Call::Ping, Fault::Before);
+        assert_eq!(is_ready().await, Err("the store does not answer".to_owned()));
+        assert_eq!(is_ready().await, Ok(()));
+        down.set("task plans: it panicked".to_owned()).expect("the first");
+        assert_eq!(is_ready().await, Err("task plans: it panicked".to_owned()));
+    }
 }

@@ -7,8 +7,8 @@ use cutover_core::routing::{self, Decision, Rung};
 use super::{Entry, Instances, Registry};
 use crate::{domain::Principal, store};
 
-/// Decides for callers. Each request is recorded before it is decided, so that every step waits for answers
-/// that may still be valid.
+/// Decides for callers. Each request but a look-up is recorded before it is decided, so that every step waits for
+/// answers that may still be valid.
 #[derive(Clone, Debug)]
 pub struct Decider {
     /// The newest state.
@@ -58,7 +58,19 @@ impl Decider {
         }
     }
 
-    /// The same without waiting: a tenant may be on hold.
+    /// Where a tenant is, for people. No step waits for the answer, so nobody may act on it.
+    pub fn look_up(&self, who: &Principal, migration: &str, tenant: &str) -> Result<Decision, DecideError> {
+        if !who.covers(migration) {
+            return Err(DecideError::OutOfScope(who.out_of_scope(migration)));
+        }
+        let decision = self.registry.state().routing.decide(migration, tenant)?;
+        match decision.rung {
+            Rung::Hold if self.is_restored(migration) => Err(DecideError::Restored(migration.to_owned())),
+            _ => Ok(decision),
+        }
+    }
+
+    /// The same as [`Self::decide`] without waiting: a tenant may be on hold.
     pub(super) async fn decide_now(
         &self,
         who: &Principal,

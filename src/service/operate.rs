@@ -1,6 +1,9 @@
 //! The only place that commits changes: for operators, the controller's own steps, plans and guards. It also takes
 //! those steps, as soon as each may be taken.
 
+#[cfg(test)]
+pub(super) mod tests;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use cutover_clock::Instant;

@@ -24,7 +24,9 @@ use super::{
     operate::{self, RequestMeta},
 };
 use crate::{
-    domain::{Change, Evidence, Finding, Gate, Job, Key, NewPass, PassCounts, Refusal, Unmet, Violation},
+    domain::{
+        Change, Evidence, Finding, Gate, Job, Key, NewPass, PassCounts, PassTables, Refusal, Unmet, Violation,
+    },
     store::{PassRecord, SegmentRecord, Store, Tuning},
 };
 
@@ -35,7 +37,6 @@ const CURSOR_MAX_BYTES: usize = 64 << 10;
 const NOTE_MAX_BYTES: usize = 512;
 
 pub use claim::{Checkpoint, Claim, Claimed, Progress};
-pub use tables::Tables;
 
 /// How a pass ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,12 +150,17 @@ impl Passes {
         self.operate.change(key, &Change::BeginJob(pass.clone()), mutation).await.map(drop)
     }
 
+    /// The target's table is missing, and the caller is about to make one.
+    pub async fn make_target(&self, key: &Key, mutation: &RequestMeta) -> Result<(), operate::Error> {
+        self.operate.change(key, &Change::MakeTarget, mutation).await.map(drop)
+    }
+
     /// Hands out an unfinished segment that nobody works on, to a worker with the pass's tables.
     pub async fn claim(
         &self,
         id: &str,
         instance_id: &str,
-        tables: &Tables,
+        tables: &PassTables,
     ) -> Result<Claimed, operate::Error> {
         let mut job = self.job(id)?;
         if job.drains() {
@@ -308,7 +314,11 @@ impl Passes {
             self.refuse_while_worked_on(&job)?;
         }
         record.segments.iter().for_each(|segment| counts.add(&segment.counts));
-        let (findings, ledgers) = (record.findings.clone(), tables::ledgers(&record.source, &record.target));
+        let tables = PassTables { source: record.source, target: record.target };
+        if complete && job.segments > 0 {
+            self.know_tables(&job, &tables).await?;
+        }
+        let (findings, ledgers) = (record.findings, tables.ledgers());
         let finish = Change::FinishJob { id: id.to_owned(), counts, findings, complete, ledgers };
         let finished = self.operate.change(&key, &finish, mutation).await;
         let published = self.evidence(&key, id);

@@ -2,6 +2,9 @@
 //! Its only state is in the migrations, so it continues after a restart. Every move is one compare-and-set,
 //! so a step is taken once.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use cutover_clock::Instant;
@@ -197,9 +200,13 @@ fn unsettled(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> Vec<Missin
     };
     let mut missing: Vec<_> = change::waiting(migration, fleet, steady_ms).into_iter().map(told).collect();
     let step = migration.newest_step();
-    let behind: Vec<_> = fleet.behind(step, Wait::Quiesced).map(|member| member.name.as_str()).collect();
+    let (callers, behind): (Vec<_>, Vec<_>) =
+        fleet.behind(step, Wait::Quiesced).partition(|member| member.is_callers());
     if missing.is_empty() && !behind.is_empty() {
-        missing.push(Missing::open(format!("revision {step} to be known to {}", behind.join(", "))));
+        let names: Vec<&str> = behind.iter().map(|member| member.name.as_str()).collect();
+        missing.push(Missing::open(format!("{} to acknowledge revision {step}", names.join(", "))));
+    } else if missing.is_empty() && !callers.is_empty() {
+        missing.push(Missing::open("cached answers of Decide or OpenFeature to expire".to_owned()));
     }
     if missing.is_empty() && migration.document.ramping {
         missing.push(Missing::open("the controller to take the next step".to_owned()));

@@ -2,6 +2,8 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use cutover_core::routing::Mutation;
+
 use super::{InstanceRecord, Operate, operate};
 use crate::{
     domain::{Change, Confirmation, Gate, Key, Refusal, Unmet},
@@ -16,6 +18,9 @@ impl Operate {
     /// Holds every migration of a store that was restored from a backup, or put back by hand. Called before
     /// anybody is served.
     pub async fn hold_restored(&self, why: &str, put_back: bool) -> Result<(), operate::Error> {
+        if Mutation::RestoreIsConfirmed.is_left_out() {
+            return Ok(());
+        }
         let keys = self.hold_all(why, put_back).await?;
         // Whoever asked after the backup may still have an answer, even if this process restarts.
         let callers = keys.iter().map(InstanceRecord::callers);

@@ -147,12 +147,14 @@ impl SidecarService for Calls {
             Operation::Read => Version::ZERO,
             Operation::Write => stamp(started, Version::ZERO)?,
         };
+        // As a read of the SDK: what the target lacks may have expired there.
+        let expires = started.migrators.get(&migration).is_some_and(|migrator| migrator.ttl().is_some());
         let answer = v1::BeginResponse {
             id: String::new(),
             rung: v1::Rung::from(operation.decision.rung).into(),
             revision: operation.decision.revision,
             level: v1::Level::from(operation.policy.level).into(),
-            no_fallback: operation.decision.no_fallback,
+            no_fallback: operation.decision.no_fallback || expires,
             finish_within_ms: finish_within.as_millis() as u32,
             version: version.0,
         };

@@ -97,7 +97,7 @@ pub(super) fn write(error: &WriteError) -> Status {
     let message = error.to_string();
     match error {
         WriteError::NotApplied(Cause::Store { error, .. }) => store(error, message),
-        WriteError::NotApplied(Cause::BesideTargetOnly(_)) => refused(message),
+        WriteError::NotApplied(Cause::BesideTargetOnly(_) | Cause::ExpiresTooSoon { .. }) => refused(message),
         WriteError::NotApplied(Cause::Contended(_)) => of(Code::Aborted, NOT_APPLIED, message),
         WriteError::NotApplied(_) => not_begun(&message),
         WriteError::Unavailable(error) => unavailable(error),

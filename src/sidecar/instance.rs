@@ -66,7 +66,7 @@ impl Instance {
             let failed = |store| move |error| Error::Store { spec: path.clone(), store, error };
             let source = spec.source.open(Missing::Refuse, lookup).await.map_err(failed("source"))?;
             let target = spec.target.open(Missing::Refuse, lookup).await.map_err(failed("target"))?;
-            opened.push((spec.migration.clone(), source, target));
+            opened.push((*spec, source, target));
         }
         let client = loop {
             match Client::connect(&self.server, &self.service, self.options.clone()).await {
@@ -82,9 +82,13 @@ impl Instance {
             client.close().await;
             return Err(error.into());
         }
-        let migrators = opened.into_iter().map(|(key, source, target)| {
+        let migrators = opened.into_iter().map(|(spec, source, target)| {
+            let key = spec.migration.clone();
             let options = migrator::Options { call_timeout: self.call_timeout, ..Default::default() };
-            let migrator = client.migrator(&key, source, target).with_options(options);
+            let mut migrator = client.migrator(&key, source, target).with_options(options);
+            if let Some(ttl) = &spec.ttl {
+                migrator = migrator.with_ttl(ttl.clone());
+            }
             (key, migrator)
         });
         let migrators = migrators.collect();

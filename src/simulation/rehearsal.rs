@@ -7,7 +7,7 @@ use imbl::OrdMap;
 use super::{Demand, Fault, SimulatedFleet, TICK_MS};
 use crate::domain::{
     Applied, Breach, Change, Context, Cover, Gate, Identity, Key, Ledgers, Migration, NewPass, PassCounts,
-    PassKind, Policy, Refusal, change,
+    PassKind, PassTables, Policy, Refusal, change,
     guard::{GuardConfig, Verdict},
     plan::{self, Brought, Missing, Next, Observed, Plan, PlanMove, PlanState},
 };
@@ -299,12 +299,15 @@ impl Play {
                 self.make(&Change::BeginJob(NewPass {
                     removes_extra: false,
                     source_wins: false,
+                    tables: PassTables::default(),
+                    new_tables: Default::default(),
                     id: id.clone(),
                     kind: PassKind::Full,
                     cover: Cover { upto_ppm: PPM, tenants: Vec::new() },
                     fingerprint: String::new(),
                     segments: 0,
                     residual_ms: 0,
+                    expected: 0,
                 }))?;
                 let counts = PassCounts::default();
                 self.make(&Change::FinishJob {

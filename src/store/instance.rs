@@ -19,7 +19,7 @@ pub struct InstanceRecord {
     pub writer_slot: u16,
     /// Identifies the function that derives its tenants; empty: unknown.
     pub tenant_fingerprint: String,
-    /// Drawn by its process. 0: unknown.
+    /// Drawn by its process. 0: it registered at an earlier version, or is no process.
     #[serde(default)]
     pub incarnation: u64,
     /// Drawn when it became a member; one that comes back after it was given up gets another.

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, path::Path, sync::Arc};
 
+#[cfg(feature = "dynamodb")]
+use super::dynamodb;
 #[cfg(feature = "mysql")]
 use super::mysql::MySql;
 #[cfg(feature = "postgres")]
@@ -18,6 +20,7 @@ fn give() -> String {
         (cfg!(feature = "sqlite"), "sqlite:PATH"),
         (cfg!(feature = "postgres"), "postgres://USER@HOST/DATABASE"),
         (cfg!(feature = "mysql"), "mysql://USER@HOST/DATABASE"),
+        (cfg!(feature = "dynamodb"), "dynamodb://TABLE?region=REGION"),
     ];
     let given: Vec<_> = given.iter().filter(|(is_here, _)| *is_here).map(|(_, url)| *url).collect();
     match &given[..] {
@@ -27,7 +30,8 @@ fn give() -> String {
     }
 }
 
-/// Opens the store that a URL names: `sqlite:PATH`, `postgres://USER@HOST/DATABASE` or `mysql://USER@HOST/DATABASE`.
+/// Opens the store that a URL names: `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, `mysql://USER@HOST/DATABASE` or
+/// `dynamodb://TABLE?region=REGION`.
 pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(OpenError::Url(format!("{url:?} names no store: give {}", give())));
@@ -45,6 +49,8 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
             check_arguments(url, "MYSQL_PWD")?;
             Ok(Arc::new(MySql::open(url).await?))
         }
+        #[cfg(feature = "dynamodb")]
+        "dynamodb" => Ok(Arc::new(dynamodb::open(url).await?)),
         known if ["sqlite", "postgres", "postgresql", "mysql", "dynamodb"].contains(&known) => {
             Err(OpenError::Url(format!("this build has no {known} store: give {}", give())))
         }

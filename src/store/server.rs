@@ -37,9 +37,9 @@ use self::{
 };
 use super::{
     ChainPage, Commit, Compacted, Dropped, Error, Expired, HistoryQuery, Lease, Store, StoredState, Upkeep,
+    entry::{Encoded, encoded, new_id},
     sql::{
-        entry::{EVENT, Encoded, encoded},
-        row::{event, int, number},
+        row::{EVENT, event, int, number},
         state::{COUNTER, CURSORS, HEARD, INSTANCES, MIGRATIONS, PASSES, TENANTS, Tables},
     },
 };
@@ -235,11 +235,6 @@ async fn begin_history<D: Dialect>(tx: &mut Connection<D>, why: &str) -> Result<
     let history_id = new_id();
     let begin = Statement::new("UPDATE counter SET history_id = ?, restored = ?, put_back = true");
     tx.run(begin.text(&history_id).text(why)).await.map(drop)
-}
-
-/// Nobody else draws the same.
-pub(super) fn new_id() -> String {
-    format!("{:032x}", rand::random::<u128>())
 }
 
 /// Removes records of a table with the columns `id` and `record`.

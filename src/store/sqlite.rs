@@ -22,9 +22,9 @@ use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, pool
 use self::commit::{Unwritten, write};
 use super::{
     ChainPage, Commit, Compacted, Dropped, Error, Expired, HistoryQuery, Store, StoredState, Upkeep,
+    entry::{Encoded, encoded},
     sql::{
-        entry::{EVENT, Encoded, encoded},
-        row::{event, int, number},
+        row::{EVENT, event, int, number},
         state::{COUNTER, CURSORS, HEARD, INSTANCES, MIGRATIONS, PASSES, TENANTS, Tables},
     },
 };

@@ -59,3 +59,21 @@ pub trait WindowStore: Send + Sync {
     /// Windows in order.
     async fn windows(&self, query: &WindowQuery) -> Result<Vec<(u64, Counts)>, Error>;
 }
+
+/// What a scale is called in stored data.
+#[cfg(any(feature = "dynamodb", feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub(super) const fn name(scale: Scale) -> &'static str {
+    match scale {
+        Scale::Revision => "revision",
+        Scale::Second => "second",
+        Scale::Minute => "minute",
+        Scale::HalfHour => "half-hour",
+    }
+}
+
+/// Migrations that got windows of revisions, whose number is limited.
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub(super) fn with_revisions(counted: &Counted) -> std::collections::BTreeSet<&str> {
+    let of_revisions = counted.windows.iter().filter(|(id, _)| id.scale == Scale::Revision);
+    of_revisions.map(|(id, _)| id.key.as_str()).collect()
+}

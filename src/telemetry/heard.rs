@@ -86,14 +86,12 @@ impl Roster {
         }
     }
 
-    /// An instance has registered. A new process under its id counts its reports from 1 again. Without an
-    /// incarnation that can't be distinguished from a reconnect, so it may count from 1 in any case. A report
-    /// that is sent again may then be counted twice, but none is dropped.
+    /// An instance has registered. A new process under its id counts its reports from 1 again.
     pub(super) fn registered(&mut self, id: &str, incarnation: u64, now_ms: u64) {
         self.make_room(id);
         let entry = self.entries.entry(id.to_owned()).or_default();
         entry.at_ms = now_ms;
-        if incarnation == 0 || entry.heard.incarnation != incarnation || entry.heard.instance_id.is_empty() {
+        if entry.heard.incarnation != incarnation || entry.heard.instance_id.is_empty() {
             entry.heard = Heard { instance_id: id.to_owned(), incarnation, ..Heard::default() };
             entry.is_news = true;
         }
@@ -203,16 +201,6 @@ mod tests {
         assert_eq!(second.hear("a", 1, 2, 0), Heed::Count { dropped_cells: 2 });
         second.registered("a", 10, 0);
         assert_eq!((second.hear("a", 1, 2, 0), second.lost_reports), (Heed::Repeated(1), 0));
-    }
-
-    #[test]
-    fn a_new_process_that_does_not_say_its_incarnation_has_its_reports_counted() {
-        let mut roster = Roster::default();
-        roster.registered("a", 0, 0);
-        roster.hear("a", 361, 0, 0);
-        assert_eq!(roster.hear("a", 1, 0, 0), Heed::Repeated(361), "out of order");
-        roster.registered("a", 0, 0);
-        assert_eq!(roster.hear("a", 1, 0, 0), NONE);
     }
 
     #[test]

@@ -40,16 +40,18 @@ pub fn registered(status: &v1::Status) -> String {
     let services = services.into_iter().take(SERVICES_MAX).collect::<Vec<_>>().join(", ");
     let services = if services.is_empty() { String::new() } else { format!(" ({services})") };
     let told = match lost {
-        0 => acknowledged(instances, *settled),
+        0 => acknowledged(instances, &services, *settled),
         // A step that settled before they were lost stays settled.
-        _ if *settled => format!("{}, {lost} LOST; the newest step has settled", count(instances)),
-        _ => format!("{}, {lost} LOST", acknowledged(instances, *settled)),
+        _ if *settled => {
+            format!("{}{services}, {lost} LOST; the newest step has settled", count(instances))
+        }
+        _ => format!("{}, {lost} LOST", acknowledged(instances, &services, *settled)),
     };
     let callers = match callers {
         Some(callers) if callers.settled => "; callers without an SDK ask, too",
         _ => "",
     };
-    format!("{told}{services}{callers}")
+    format!("{told}{callers}")
 }
 
 fn count(instances: &[v1::Instance]) -> String {
@@ -59,22 +61,23 @@ fn count(instances: &[v1::Instance]) -> String {
     }
 }
 
-fn acknowledged(instances: &[v1::Instance], settled: bool) -> String {
+/// `services`: theirs, to stand behind their number.
+fn acknowledged(instances: &[v1::Instance], services: &str, settled: bool) -> String {
     // Those who have yet to acknowledge are no instances.
     let are_settled = !settled && instances.iter().all(|instance| instance.settled || instance.counted_out);
     match (instances.len(), settled) {
         (1.., false) if are_settled => {
-            let instances = acknowledged(instances, true);
-            format!("{instances}; answers that callers without an SDK hold have not expired")
+            let instances = acknowledged(instances, services, true);
+            format!("{instances}; cached answers of Decide or OpenFeature have not expired")
         }
         (0, true) => "no instance is registered".to_owned(),
         (0, false) => {
-            "no instance is registered; answers that callers without an SDK hold have not expired".to_owned()
+            "no instance is registered; cached answers of Decide or OpenFeature have not expired".to_owned()
         }
-        (1, true) => "1 instance, settled".to_owned(),
-        (1, false) => "1 instance, not settled".to_owned(),
-        (_, true) => format!("{}, everybody has settled", count(instances)),
-        (_, false) => format!("{}, not everybody has settled", count(instances)),
+        (1, true) => format!("1 instance{services}, settled"),
+        (1, false) => format!("1 instance{services}, not settled"),
+        (_, true) => format!("{}{services}, all settled", count(instances)),
+        (_, false) => format!("{}{services}, not all settled", count(instances)),
     }
 }
 
@@ -118,7 +121,7 @@ fn line(instance: &v1::Instance, width: usize) -> String {
     let (received, applied) = (instance.received_revision, instance.applied_revision);
     let heard = crate::gist::short(instance.silent_ms);
     let how = standing(instance);
-    let line = format!("  {id:<id_width$} {how:<8} received r{received}, quiesced r{applied}, {heard} ago");
+    let line = format!("  {id:<id_width$} {how:<12} received r{received}, quiesced r{applied}, {heard} ago");
     let line = console::truncate_str(&line, width, "…").into_owned();
     match rank(instance) {
         0 | 1 => style(line).red().to_string(),

@@ -171,7 +171,7 @@ fn what_can_not_be_measured_is_refused() {
         ("rollback --errors 1 --background 1", "give --errors above --background"),
         ("rollback --share 0", "--share above 0"),
         ("backfill --records 10", "--records"),
-        ("backfill --records 1000 --source nonsense", "no known store"),
+        ("backfill --records 1000 --source nonsense", "not the url of a store"),
         ("backfill --columns --target dynamodb://?region=here", "give a --target that is SQL"),
         ("nonsense", "nonsense"),
     ] {

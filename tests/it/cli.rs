@@ -15,11 +15,14 @@ mod draft_sql;
 mod dry_run;
 mod evict;
 mod exits;
+#[cfg(all(feature = "dynamodb", feature = "sqlite"))]
+mod expiring;
 mod glance;
 mod history;
 mod inputs;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 mod keys;
+mod new_target;
 mod passes;
 mod plan;
 mod privileges;
@@ -33,6 +36,7 @@ mod refused;
 mod serve;
 mod several;
 mod spec;
+mod told;
 mod unreachable;
 mod unversioned;
 mod usage;
@@ -137,6 +141,7 @@ impl Said {
     fn complaints(&self) -> Vec<&str> {
         let is_news = |line: &&str| {
             line.contains(" scanned, ")
+                || line.contains(" of about ") && line.contains(", segments ")
                 || line.starts_with("warning: no gate ")
                 || line.starts_with("warning: for one that counts: ")
                 || line.starts_with("warning: then stop this pass")

@@ -1,7 +1,17 @@
 //! The controller as its clients see it: instances, barrier, gates, idempotency, restarts.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
+use cutover::store::{
+    Store as _,
+    memory::{Call, Fault, MemoryStore},
+};
 use cutover_client::{Client, Options};
 use cutover_core::routing::Rung;
 use cutover_proto::v1;
@@ -150,10 +160,15 @@ async fn bad_input_is_told_and_the_server_lives() {
     let unnested = v1::SetRolloutRequest { dual_ppm: Some(10), target_first_ppm: Some(20), ..ramp("orders") };
     assert_eq!(code(admin.set_rollout(unnested).await.unwrap_err()), Code::InvalidArgument);
     for tenant in ["", "a\nb", &"x".repeat(257)] {
-        let request = v1::DecideRequest { migration: "orders".to_owned(), tenant: tenant.to_owned() };
+        let request = v1::DecideRequest {
+            migration: "orders".to_owned(),
+            tenant: tenant.to_owned(),
+            ..Default::default()
+        };
         assert_eq!(code(routing.decide(request).await.unwrap_err()), Code::InvalidArgument, "{tenant:?}");
     }
-    let unknown = v1::DecideRequest { migration: "nope".to_owned(), tenant: "acme".to_owned() };
+    let unknown =
+        v1::DecideRequest { migration: "nope".to_owned(), tenant: "acme".to_owned(), ..Default::default() };
     assert_eq!(code(routing.decide(unknown).await.unwrap_err()), Code::NotFound);
     let pin = |rung| v1::SetPinRequest {
         mutation: mutation(),
@@ -166,13 +181,18 @@ async fn bad_input_is_told_and_the_server_lives() {
     assert_eq!(code(admin.set_pin(pin(v1::Rung::Hold.into())).await.unwrap_err()), Code::InvalidArgument);
     let jump = admin.set_pin(pin(v1::Rung::TargetOnly.into())).await.unwrap_err();
     assert_eq!(jump.code(), Code::FailedPrecondition, "a jump over rungs lacks the evidence of each");
-    let huge = v1::DecideRequest { migration: "orders".to_owned(), tenant: "x".repeat(5 << 20) };
+    let huge = v1::DecideRequest {
+        migration: "orders".to_owned(),
+        tenant: "x".repeat(5 << 20),
+        ..Default::default()
+    };
     assert_eq!(code(routing.decide(huge).await.unwrap_err()), Code::OutOfRange);
 
     let mut garbage = tokio::net::TcpStream::connect(("127.0.0.1", controller.port())).await.unwrap();
     garbage.write_all(&[0xff; 4096]).await.unwrap();
     let _ = garbage.read_to_end(&mut Vec::new()).await;
-    let fine = v1::DecideRequest { migration: "orders".to_owned(), tenant: "acme".to_owned() };
+    let fine =
+        v1::DecideRequest { migration: "orders".to_owned(), tenant: "acme".to_owned(), ..Default::default() };
     assert_eq!(routing.decide(fine).await.unwrap().into_inner().rung(), v1::Rung::SourceOnly);
     controller.stop().await;
 }
@@ -262,7 +282,8 @@ async fn who_asked_over_the_network_is_waited_for_and_named() {
     let controller = Controller::start(dir.path(), 0).await;
     let mut admin = controller.admin().await;
     admin.create_migration(create("orders")).await.unwrap();
-    let asks = v1::DecideRequest { migration: "orders".to_owned(), tenant: "acme".to_owned() };
+    let asks =
+        v1::DecideRequest { migration: "orders".to_owned(), tenant: "acme".to_owned(), ..Default::default() };
     controller.routing().await.decide(asks).await.unwrap();
     let dual = v1::SetRolloutRequest { dual_ppm: Some(1_000_000), wait: true, ..ramp("orders") };
     admin.set_rollout(dual).await.unwrap();
@@ -270,8 +291,55 @@ async fn who_asked_over_the_network_is_waited_for_and_named() {
     let status = admin.get_status(request).await.unwrap().into_inner();
     assert!(!status.settled && status.instances.is_empty());
     let said = &status.waiting[0].message;
-    assert!(said.contains("may still act on answers from before"), "{said}");
+    assert!(said.contains("cached answers of Decide or OpenFeature from before"), "{said}");
     let action = &status.waiting[0].action;
-    assert!(action.contains("nothing to do") && action.contains("within 11 s"), "{action}");
+    assert!(action.contains("nothing to do") && action.contains("at most 11 s after a step"), "{action}");
     assert!(settled(&controller, "orders").await.waiting.is_empty());
+}
+
+/// A store that makes whoever calls it so panic, each time that it is told to.
+fn panicking(call: Call) -> (MemoryStore, Arc<AtomicBool>) {
+    let (store, is_broken) = (MemoryStore::default(), Arc::new(AtomicBool::new(false)));
+    let breaks = is_broken.clone();
+    store.fail_by(move |called| {
+        assert!(called != call || !breaks.swap(false, SeqCst), "a bug");
+        None
+    });
+    (store, is_broken)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_whose_background_task_panics_ends_with_that_error() {
+    for (call, task) in [(Call::Changes, "publication"), (Call::Keep, "registrations")] {
+        let (store, is_broken) = panicking(call);
+        let controller = Controller::start_on(Arc::new(store)).await;
+        let mut routing = controller.routing().await;
+        is_broken.store(true, SeqCst);
+        let request = v1::WatchRequest {
+            instance_id: "a".to_owned(),
+            service: "orders-api".to_owned(),
+            incarnation: 1,
+            ..Default::default()
+        };
+        // It has its registration stored, in a task.
+        let registering = tokio::spawn(async move { routing.watch(request).await.map(drop) });
+        let ended = tokio::time::timeout(Duration::from_secs(20), controller.ended()).await;
+        let error = ended.expect("it does not go on without the task").to_string();
+        assert!(error.contains(task) && error.contains("a bug"), "{call:?}: {error}");
+        registering.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_that_stops_ends_what_is_under_way_although_its_caller_is_gone() {
+    let store = MemoryStore::default();
+    let controller = Controller::start_on(Arc::new(store.clone())).await;
+    let mut admin = controller.admin().await;
+    store.fail_next(Call::Commit, Fault::Slow(Duration::from_secs(1)));
+    let creating = tokio::spawn(async move { admin.create_migration(create("orders")).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!creating.is_finished() && store.snapshot().await.unwrap().migrations.is_empty());
+    creating.abort();
+    controller.stop().await;
+    assert_eq!(store.snapshot().await.unwrap().migrations.len(), 1, "it is committed by then");
 }

@@ -9,6 +9,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use clap::{Command, CommandFactory as _};
 use cutover::cli::Cli;
+use cutover_client::routing::Mutation;
 
 use blocks::{Block, Kind};
 
@@ -109,6 +110,15 @@ fn every_command_that_a_document_shows_parses() {
     let mistakes: Vec<String> =
         documents().iter().flat_map(|(path, text)| mistakes(&cli, path, text)).collect();
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+}
+
+#[test]
+fn the_document_of_the_simulation_has_every_rule_that_can_be_left_out() {
+    let text = include_str!("../../docs/simulation.md");
+    let is_missing =
+        |rule: &&Mutation| !text.lines().any(|line| line.starts_with(&format!("| `{rule:?}` |")));
+    let missing: Vec<_> = Mutation::ALL.iter().filter(is_missing).collect();
+    assert!(missing.is_empty(), "no row tells at which seed these are noticed: {missing:?}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ mod operate;
 mod passes;
 mod plan;
 mod put_back;
-#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
 mod replicas;
 #[cfg(feature = "sqlite")]
 mod reports;

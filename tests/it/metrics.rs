@@ -203,7 +203,8 @@ async fn a_pause_a_plan_a_lost_acknowledgement_and_a_dead_endpoint_are_in_a_scra
     }
 
     // Callers of Decide hold the answer before: the next step is not acknowledged yet.
-    let asked = v1::DecideRequest { migration: "orders".to_owned(), tenant: "acme".to_owned() };
+    let asked =
+        v1::DecideRequest { migration: "orders".to_owned(), tenant: "acme".to_owned(), ..Default::default() };
     controller.routing().await.decide(asked).await.unwrap();
     let pause = v1::PauseRequest { mutation: why(), key: "orders".to_owned() };
     admin.pause(pause).await.unwrap();

@@ -3,6 +3,8 @@
 mod compare;
 #[cfg(all(feature = "mysql", feature = "postgres", feature = "dynamodb"))]
 mod connections;
+#[cfg(feature = "sqlite")]
+mod expiring;
 mod hooked;
 mod kept;
 #[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres"))]
@@ -43,9 +45,11 @@ fn plan(kind: v1::PassKind) -> Plan {
         repair: false,
         remove_extra: false,
         source_wins: false,
+        new_tables: Default::default(),
         values: None,
         reason: String::new(),
         sample_ppm: 1_000_000,
+        expected: None,
         fingerprint: "f".to_owned(),
         segments: 4,
         on_target: match kind {
@@ -56,6 +60,7 @@ fn plan(kind: v1::PassKind) -> Plan {
         parallel: 2,
         statements: 2,
         way_back: None,
+        ttl: None,
         residual: Duration::ZERO,
         tuning: v1::Tuning::default(),
         limits: Limits { chunk_bytes: 16 << 10, ..Limits::default() },

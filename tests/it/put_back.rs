@@ -36,6 +36,7 @@ async fn register(controller: &Controller, history_id: &str) -> String {
     let request = v1::WatchRequest {
         instance_id: "a".to_owned(),
         service: "orders-api".to_owned(),
+        incarnation: 1,
         last_revision: 3,
         history_id: history_id.to_owned(),
         ..Default::default()

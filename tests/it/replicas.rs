@@ -19,7 +19,7 @@ use crate::{
     store::{
         chain::followed,
         proxy::Proxy,
-        schema::{Kind, Schema, Session, on_each_server},
+        schema::{Deposed, Kind, Schema, Session, on_dynamodb, on_each_server},
     },
     support::{database::Database, plain, replay, tenant},
 };
@@ -31,6 +31,14 @@ on_each_server!(
     a_leader_that_was_frozen_commits_nothing_and_grants_nothing,
     a_leader_that_is_cut_off_from_its_database_stops_before_another_one_starts,
     no_change_is_lost_when_the_database_ends_all_connections,
+    everybody_is_held_after_a_failover_that_may_have_lost_commits,
+);
+
+on_dynamodb!(
+    a_standby_takes_over_at_once_from_one_that_is_stopped,
+    no_change_is_lost_when_leaders_are_killed,
+    a_leader_that_was_frozen_commits_nothing_and_grants_nothing,
+    a_leader_that_is_cut_off_from_its_database_stops_before_another_one_starts,
     everybody_is_held_after_a_failover_that_may_have_lost_commits,
 );
 
@@ -273,6 +281,7 @@ async fn no_change_is_lost_when_the_database_ends_all_connections(kind: Kind) {
              AND id <> connection_id()) DO KILL session.id; END FOR; END",
             schema.name
         ),
+        Kind::DynamoDb => unreachable!("it has no connections of its own"),
     };
     let mut admin = Session::of(&schema.url.replace("&application_name=cutover_restarts", "")).await;
     let replicas = [Replica::start(&schema.url).await, Replica::start(&schema.url).await];
@@ -294,7 +303,7 @@ async fn everybody_is_held_after_a_failover_that_may_have_lost_commits(kind: Kin
     let leads = leader(&replicas).await;
     create(&replicas[leads]).await;
     let store = schema.follower().await;
-    schema.change_leader("\"database\" = '7/00000001'").await;
+    schema.depose(Deposed::Elsewhere).await;
     let held = async {
         loop {
             if let Some(restored) = &store.snapshot().await.unwrap().migrations[0].document.restored {

@@ -2,23 +2,27 @@
 
 pub mod chain;
 mod compaction;
-#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
+mod dynamodb;
+#[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
 mod failover;
 mod lease;
 mod memory;
-#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
 mod mysql;
-#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
 mod postgres;
-#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
 pub mod proxy;
-#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
 pub mod schema;
-#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
 mod servers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
+mod table;
+#[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
 mod waits;
 mod windows;
 

@@ -1,6 +1,6 @@
 //! What several stories need.
 
-#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
 pub mod database;
 pub mod instance;
 #[cfg(feature = "sqlite")]

@@ -19,6 +19,7 @@
 //!   [`Migrator::list`] reads those of a range of keys so, page by page.
 //!   [`Migrator::transact`] writes several, each store all at once.
 //!   [`Migrator::query`] tells which store has a tenant's records, for queries of your own.
+//! - **Expiry.** [`Migrator::with_ttl`]: what has expired is not found, and stores may remove it.
 //! - **Hold.** Before it begins, an operation waits for at most the policy's `hold_timeout_ms`.
 //!
 //! **What is counted**, under the revision of the decision, and all at once when the operation has ended:
@@ -36,6 +37,7 @@
 
 mod calls;
 mod error;
+mod expiring;
 mod finish;
 mod listing;
 mod many;
@@ -62,7 +64,7 @@ pub use transacting::Writes;
 
 use crate::{
     report::{Event, Origin, Outcome, Recorder, StoreRole},
-    store::{Id, Store, Version},
+    store::{Id, Store, Ttl, Version},
     watch::{self, BeginError, Current, HoldError},
 };
 use writing::{Intent, MutateFn, Writing, Written};
@@ -130,6 +132,7 @@ struct Inner {
     target: Arc<dyn Store>,
     call_timeout: Duration,
     shadows: Arc<Semaphore>,
+    ttl: Option<Ttl>,
 }
 
 impl Migrator {
@@ -138,7 +141,9 @@ impl Migrator {
         let Parts { current, recorder, migration, stamper, source, target, options } = parts;
         let shadows = Arc::new(Semaphore::new(options.shadows_max));
         let call_timeout = options.call_timeout;
-        let inner = Inner { current, recorder, migration, stamper, source, target, call_timeout, shadows };
+        let ttl = None;
+        let inner =
+            Inner { current, recorder, migration, stamper, source, target, call_timeout, shadows, ttl };
         Self { inner: Arc::new(inner) }
     }
 
@@ -159,6 +164,23 @@ impl Migrator {
         inner.call_timeout = options.call_timeout;
         inner.shadows = Arc::new(Semaphore::new(options.shadows_max));
         self
+    }
+
+    /// The same migrator of records that expire. [`Client::migrator_from_spec`](crate::Client::migrator_from_spec) sets
+    /// this from the spec's key `ttl`. All processes of the migration have to have it before anybody leaves
+    /// source-only, and before a store removes records.
+    ///
+    /// - An expired record is not found, whether or not a store still has it.
+    /// - A write whose record expires sooner than [`Ttl::least`] is refused ([`Cause::ExpiresTooSoon`]).
+    /// - At target-first reads go by the target alone, which a full pass has completed.
+    pub fn with_ttl(mut self, ttl: Ttl) -> Self {
+        Arc::make_mut(&mut self.inner).ttl = Some(ttl);
+        self
+    }
+
+    /// When records expire; `None`: they never do.
+    pub fn ttl(&self) -> Option<&Ttl> {
+        self.inner.ttl.as_ref()
     }
 
     /// Returns the record's bytes; `None` if there is no record or it was deleted.

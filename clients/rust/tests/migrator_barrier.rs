@@ -148,3 +148,22 @@ async fn a_read_that_routing_has_overtaken_is_made_anew() {
     assert_eq!(read.await.expect("no panic"), Err(overtaken.into()));
     assert_eq!(world.count(Event::Unavailable), 1);
 }
+
+/// A controller that was restarted may send an older state than the one that is held.
+#[tokio::test]
+async fn the_lowest_revision_with_an_operation_is_acknowledged_and_not_the_first_one() {
+    let world = World::at(Rung::Dual);
+    let go_to = |revision| {
+        let mut snapshot = world.current.snapshot().expect("held");
+        snapshot.set_revision(revision);
+        world.current.replace(snapshot);
+        world.current.begin("orders", TENANT).expect("begun")
+    };
+    let (first, lowest, newest) = (go_to(7), go_to(5), go_to(9));
+    assert_eq!(world.current.applied_revision(), 5);
+    drop(lowest);
+    assert_eq!(world.current.applied_revision(), 7);
+    drop(first);
+    assert_eq!(world.current.applied_revision(), 9);
+    drop(newest);
+}

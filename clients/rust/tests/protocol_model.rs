@@ -8,6 +8,8 @@ mod check;
 mod controller;
 #[path = "protocol_model/coverage.rs"]
 mod coverage;
+#[path = "protocol_model/expiring.rs"]
+mod expiring;
 #[path = "protocol_model/history.rs"]
 mod history;
 #[path = "protocol_model/jobs.rs"]

@@ -9,8 +9,11 @@
 //! safety relies on.
 
 use std::{
+    future::poll_fn,
     ops::Add,
+    pin::pin,
     sync::OnceLock,
+    task::Poll,
     time::{Duration, Instant as StdInstant, SystemTime, UNIX_EPOCH},
 };
 
@@ -67,6 +70,22 @@ impl Add<Duration> for Instant {
     fn add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration))
     }
+}
+
+/// Works on something until a moment, by this clock: also if the machine was suspended meanwhile. `None`: the moment
+/// came first, and nothing was done after it.
+pub async fn before<F: Future>(until: Instant, work: F) -> Option<F::Output> {
+    let (mut work, mut timer) = (pin!(work), pin!(tokio::time::sleep(until.remaining())));
+    poll_fn(|context| {
+        if until.remaining().is_zero() {
+            return Poll::Ready(None);
+        }
+        match work.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => timer.as_mut().poll(context).map(|()| None),
+        }
+    })
+    .await
 }
 
 fn since_earliest(awake: TokioInstant) -> Duration {
@@ -142,6 +161,39 @@ mod tests {
         std::thread::sleep(Duration::from_millis(2));
         assert!(began.elapsed() >= Duration::from_millis(2));
         assert!(now_ms() > 1_700_000_000_000);
+    }
+
+    /// Set in a process whose clock of suspended time is a day ahead.
+    #[cfg(target_os = "linux")]
+    const AHEAD: &str = "CUTOVER_TEST_SUSPENDED_A_DAY";
+
+    /// No test can suspend its machine. A time namespace moves `CLOCK_BOOTTIME`, and leaves `CLOCK_MONOTONIC`.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn suspended_time_counts() {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let uptime = std::fs::read_to_string("/proc/uptime").expect("Linux has it");
+        let uptime = uptime.split(' ').next().and_then(|s| s.parse().ok()).map(Duration::from_secs_f64);
+        let (_, since_boot) = since_boot().expect("Linux reports it");
+        let apart = since_boot.abs_diff(uptime.expect("seconds"));
+        assert!(apart < Duration::from_secs(10), "both include suspended time: {apart:?}");
+        if std::env::var_os(AHEAD).is_some() {
+            assert!(suspended() >= DAY, "{:?}", suspended());
+            return;
+        }
+        let this = std::env::current_exe().expect("this test");
+        let child = std::process::Command::new("unshare")
+            .args(["--time", "--boottime", "86400", "--fork"])
+            .arg(this)
+            .args(["--exact", "tests::suspended_time_counts"])
+            .env(AHEAD, "1")
+            .output();
+        let Ok(child) = child else { return eprintln!("without `unshare` no clock can be moved") };
+        let (out, told) = (String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
+        if told.contains("not permitted") {
+            return eprintln!("without privileges no clock can be moved: {told}");
+        }
+        assert!(child.status.success() && out.contains("1 passed"), "{out}{told}");
     }
 
     #[test]

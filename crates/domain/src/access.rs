@@ -251,28 +251,28 @@ impl Principal {
         })
     }
 
-    /// What to tell somebody who may not make `call`.
+    /// What to tell somebody who may not do what `call` says, like `call Pause`.
     pub fn refusal(&self, call: &str, need: Need) -> String {
         let Holder { name, roles, vouched, .. } = match self.0.as_deref() {
             Some(holder) => holder,
-            None => return format!("{call} is not allowed without a token"),
+            None => return format!("nobody without a token may {call}"),
         };
         let roles = roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ");
         let role = need.role().map_or("none", Role::name);
         if vouched.is_some() {
             return match need {
                 Need::Route => format!(
-                    "{name} may not call {call}: services and passes need a token, which outlives a login. An admin makes \
+                    "{name} may not {call}: services and passes need a token, which outlives a login. An admin makes \
                      one: cutover token create NAME --role sdk (for passes: --role worker)"
                 ),
                 _ => format!(
-                    "{name} ({roles}) may not call {call}: that needs the role {role}. Ask for a group that has it \
+                    "{name} ({roles}) may not {call}: that needs the role {role}. Ask for a group that has it \
                      ([oidc.roles] in the controller's configuration)"
                 ),
             };
         }
         format!(
-            "token {name} ({roles}) may not call {call}: that needs the role {role}. Use another token, or ask an \
+            "token {name} ({roles}) may not {call}: that needs the role {role}. Use another token, or ask an \
              admin for one: cutover token create NAME --role {role}"
         )
     }
@@ -341,7 +341,7 @@ mod tests {
         let vouched = Vouched { until_ms: 1, key: String::new(), account: None };
         let ada = Principal::person("ada@example.com", [Role::Admin], vouched, "");
         assert!(ada.may(Need::Operate) && ada.may(Need::Administer) && !ada.may(Need::Route));
-        assert!(ada.refusal("Watch", Need::Route).contains("token create"));
+        assert!(ada.refusal("call Watch", Need::Route).contains("token create"));
         assert_eq!(ada.actor().as_deref(), Some("oidc:ada@example.com"));
         let token = Principal::holder("ada@example.com", [Role::Admin], [], "");
         assert_eq!(token.actor().as_deref(), Some("token:ada@example.com"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cutover_core::text::span;
 
-use super::{CALLERS, Fleet, Gate, Job, Member, Migration, PassKind, Unmet, Wait, percent};
+use super::{Fleet, Gate, Job, Member, Migration, PassKind, Unmet, Wait, percent};
 
 /// Maximum instances named in one message.
 pub(super) const NAMED_MAX: usize = 20;
@@ -24,7 +24,7 @@ pub fn barrier(behind: &[&Member], revision: u64, wait: Wait) -> Unmet {
 fn awaited_message(behind: &[&Member], revision: u64, wait: Wait) -> String {
     if are_callers(behind) {
         return format!(
-            "{CALLERS} (Decide, OpenFeature) may still act on answers from before revision {revision}"
+            "cached answers of Decide or OpenFeature from before revision {revision} have not expired"
         );
     }
     let named = names(behind);
@@ -65,7 +65,7 @@ pub(super) fn what_to_do(behind: &[&Member]) -> (bool, String) {
     }
     if are_callers(behind) {
         // No countdown: whoever follows a ramp would see a new line each second.
-        return (true, "nothing to do: at each step these expire within 11 s".to_owned());
+        return (true, "nothing to do: they expire at most 11 s after a step".to_owned());
     }
     let longest = behind.iter().max_by_key(|member| member.waited_for);
     let action = match longest.and_then(|member| Some((member, member.waited_for?))) {

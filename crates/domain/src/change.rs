@@ -7,16 +7,20 @@ mod deletion;
 mod draft;
 mod ledgers;
 mod lifecycle;
+mod new_target;
 mod overrides;
 mod passes;
 mod pins;
 mod plan;
 mod request;
 mod restored;
+mod reverse;
 mod rollback;
 mod second;
+mod tables;
 mod trip;
 
+pub use acknowledge::LOWERED_PIN;
 use cutover_core::routing::Rung;
 pub use deletion::may_use_again;
 use draft::Draft;
@@ -84,6 +88,7 @@ fn apply_now(migration: &Migration, change: &Change, context: &Context<'_>) -> R
         Change::Resume => {
             draft.resume(context)?;
             draft.resume_plan(context)?;
+            draft.explain_not_resumed()?;
         }
         Change::Step => {}
         Change::ApplyPlan(plan) => draft.apply_plan(plan, context)?,
@@ -96,8 +101,10 @@ fn apply_now(migration: &Migration, change: &Change, context: &Context<'_>) -> R
         }
         Change::SuspectRestore { why, put_back } => draft.suspect_restore(why, *put_back),
         Change::ConfirmRestore(confirmation) => draft.confirm_restore(confirmation, context)?,
+        Change::MakeTarget => draft.make_target(context)?,
         Change::BeginJob(pass) => draft.begin_job(pass, context)?,
         Change::DrainJob { id } => draft.drain_job(id, context),
+        Change::KnowTables { id, tables } => draft.know_tables(id, tables)?,
         Change::TuneJob { id, paused, records_per_s, bytes_per_s } => {
             draft.tune_job(id, *paused, [*records_per_s, *bytes_per_s])?;
         }
@@ -136,6 +143,19 @@ impl Draft {
                 format!("{rung} {} %{down}", percent(now))
             });
             self.say(format!("asked for {}", told.collect::<Vec<_>>().join(", ")));
+            match self.document.pins {
+                0 => {}
+                1 => self.remark(format!(
+                    "1 pinned tenant does not move with the shares: cutover pins {}",
+                    self.document.key
+                )),
+                pins => self.remark(format!(
+                    "{pins} pinned tenants do not move with the shares: cutover pins {}",
+                    self.document.key
+                )),
+            }
+        } else {
+            self.remark(shares.told_unchanged(&self.document.rollout()));
         }
         let named = |group: &Group| {
             let bucket = match group.whom {
@@ -155,8 +175,15 @@ impl Draft {
             let ceiling = ceiling.map_err(|stuck| stuck.unmet("everybody"))?;
             if is_lower(ceiling, self.document.ceiling) {
                 self.document.ceiling = Some(ceiling);
-                self.say(format!("rolled back to {ceiling}"));
+                self.say(match &self.document.restored {
+                    None => format!("rolled back to {ceiling}"),
+                    Some(_) => {
+                        format!("asked to roll back to {ceiling}, once the restored store is confirmed")
+                    }
+                });
                 self.latched = Some(Latched { tenant: None, ceiling });
+            } else {
+                self.remark(format!("it is rolled back already: cutover status {}", self.document.key));
             }
             return Ok(());
         };
@@ -165,8 +192,15 @@ impl Draft {
         let ceiling = ceiling.map_err(|stuck| stuck.unmet(&format!("tenant {tenant}")))?;
         if is_lower(ceiling, row.ceiling) {
             self.set_row(tenant, TenantRow { ceiling: Some(ceiling), overridden: 0, ..row });
-            self.say(format!("rolled back tenant {tenant} to {ceiling}"));
+            self.say(match &self.document.restored {
+                None => format!("rolled back tenant {tenant} to {ceiling}"),
+                Some(_) => {
+                    format!("asked to roll back tenant {tenant} to {ceiling}, once the restored store is confirmed")
+                }
+            });
             self.latched = Some(Latched { tenant: Some(tenant.clone()), ceiling });
+        } else {
+            self.remark(format!("tenant {tenant} is rolled back already"));
         }
         Ok(())
     }
@@ -251,10 +285,9 @@ impl Draft {
         if self.summary.is_empty() && (!self.rows.is_empty() || self.document != *self.migration.document) {
             self.say("tenants follow their bucket again");
         }
-        let rows = self.rows.into_iter().collect();
         let kept = drafted.kept_by_floor();
-        let consequences = self.latched.map(|latched| latched.consequences(drafted.key(), !kept.is_empty()));
-        let consequences = consequences.unwrap_or_default();
+        let consequences = self.consequences(&drafted, !kept.is_empty());
+        let rows = self.rows.into_iter().collect();
         let waiting = look.unmet.into_iter().chain(kept).collect();
         let (document, summary, ways) = (Some(self.document), self.summary, look.ways);
         Applied { document, rows, summary, asked_lines, waiting, ways, consequences }

@@ -7,8 +7,8 @@ use cutover_core::{
 };
 
 use super::{
-    Document, Evidence, Fleet, Gate, Group, Migration, PassCounts, PassKind, Placement, Rollout, Shares,
-    State, Tenant, Unmet, Wait, Whom,
+    Document, Evidence, Fleet, Gate, Group, Migration, PassKind, Placement, Rollout, Shares, State, Tenant,
+    Unmet, Wait, Whom,
     barrier::{NAMED_MAX, names, what_to_do},
     goal::Stuck,
     percent,
@@ -101,24 +101,16 @@ impl Conditions<'_> {
             return None;
         }
         if let Some(doubt) = doubt.filter(|_| since > 0) {
-            let Evidence { job, counts: PassCounts { failed, remaining, .. }, .. } = &passes[doubt];
-            return Some(Unmet::of_change(
-                Gate::FullPass,
-                format!(
-                    "{} found records that a backfill takes for equal: {} with other content, {failed} that can't be read",
-                    job.id, remaining.different
-                ),
-                "make them what they should be, then: cutover verify SPEC".to_owned(),
-            ));
+            let pass = &passes[doubt];
+            let (message, action) = (pass.told_unclean(), "fix these records, then run: cutover verify SPEC");
+            return Some(Unmet::of_change(Gate::FullPass, message, action));
         }
         let newest = self.document.evidence.iter().rev().find(|evidence| evidence.job.cover.covers(whom));
         let message = match newest {
             _ if since == 0 => {
                 format!("a full pass has to cover these tenants after they have settled at {rung}")
             }
-            Some(pass) if !pass.clean => {
-                format!("the newest pass over these tenants, {}, was not clean", pass.job.id)
-            }
+            Some(pass) if !pass.clean => pass.told_unclean(),
             Some(pass) => format!(
                 "the newest pass over these tenants, {}, began before everybody had settled at {rung} (revision \
                  {since})",
@@ -136,6 +128,10 @@ impl Conditions<'_> {
                 self.document.key,
                 percent(*upto)
             ),
+            _ if newest.is_some_and(|pass| pass.counts.quarantined > 0) => {
+                "fix the records in quarantine (cutover quarantine list SPEC), then run: cutover backfill SPEC"
+                    .to_owned()
+            }
             _ => "cutover backfill SPEC".to_owned(),
         };
         Some(Unmet::of_change(Gate::FullPass, message, action))

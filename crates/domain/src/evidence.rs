@@ -3,7 +3,7 @@
 use cutover_core::text::span;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Finding, Tenant, percent, sampling::differ_at_most};
+use super::{Attribution, Finding, NewTables, Tenant, percent, sampling::differ_at_most};
 
 /// The kind of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,12 @@ pub struct Job {
     /// record it.
     #[serde(default = "unknown_beside_reverse")]
     pub beside_reverse: bool,
+    /// About how many records it reads, for people. 0: unknown.
+    #[serde(default)]
+    pub expected: u64,
+    /// It began with an operator's assertion that these tables are other ones than in earlier passes.
+    #[serde(default)]
+    pub new_tables: NewTables,
 }
 
 const fn unknown_beside_reverse() -> bool {
@@ -210,6 +216,28 @@ impl Evidence {
     /// Can it be what a gate asks for, for any tenant and revision?
     pub fn may_open_gates(&self) -> bool {
         self.clean && self.job.kind.may_open_gates()
+    }
+
+    /// That it was not clean, and what it left: `verification shop/pass-1 was not clean: 10 missing in the target`.
+    pub fn told_unclean(&self) -> String {
+        let Self { job, counts, .. } = self;
+        if self.canceled_by.is_some() {
+            return format!("the newest {}, {}, was canceled", job.kind.name(), job.id);
+        }
+        let Differences { missing, stale, ahead, extra, different, unversioned: _ } = counts.remaining;
+        let left = [
+            (counts.quarantined, "in quarantine"),
+            (counts.failed, "unreadable or not writable"),
+            (missing, "missing in the target"),
+            (stale, "older in the target"),
+            (ahead, "newer in the target"),
+            (extra, "only in the target"),
+            (different, "with other content at the same version"),
+        ];
+        let left = left.iter().filter(|(records, _)| *records > 0);
+        let left: Vec<String> = left.map(|(records, what)| format!("{records} {what}")).collect();
+        let left = if left.is_empty() { String::new() } else { format!(". Records: {}", left.join(", ")) };
+        format!("the newest {}, {}, was not clean{left}", job.kind.name(), job.id)
     }
 
     fn shows(&self, whom: &Whom, since: u64) -> bool {

@@ -27,6 +27,7 @@ mod key;
 mod ledgers;
 mod migration;
 mod overrides;
+mod pass_tables;
 mod pending;
 mod placement;
 pub mod plan;
@@ -44,8 +45,8 @@ pub use attribution::Attribution;
 pub use barrier::barrier;
 pub use chain::{Chain, ChainBreak, Hash, HistoryEntry};
 pub use change::{
-    Applied, Ask, Change, Confirmation, Context, Deletion, HeldRoutes, NewPass, RESIDUAL_MS, Refusal,
-    SEGMENTS_MAX, apply,
+    Applied, Ask, Change, Confirmation, Context, Deletion, HeldRoutes, LOWERED_PIN, NewPass, RESIDUAL_MS,
+    Refusal, SEGMENTS_MAX, apply,
 };
 pub use conditions::Conditions;
 pub use event::Event;
@@ -61,6 +62,7 @@ pub use key::{Key, Tenant, Violation};
 pub use ledgers::Ledgers;
 pub use migration::{Document, Migration, State, TenantRow};
 pub use overrides::{Covered, Override, Passes};
+pub use pass_tables::{NewTables, PassTables, TableIdentity};
 pub use pending::{PendingRequest, REQUEST_VALID_MS};
 pub use placement::{Band, Bands, Placement, Wait};
 pub use policy::Policy;

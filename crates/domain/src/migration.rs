@@ -7,8 +7,9 @@ use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attribution, Bands, Evidence, GuardSettings, Job, Key, Ledgers, Override, Passes, PendingRequest,
-    Placement, Policy, Rollout, Tenant, Trip, TripOutcome, guard::JudgedStage, plan::PlanState,
+    Attribution, Bands, Evidence, GuardSettings, Job, Key, Ledgers, Override, PassTables, Passes,
+    PendingRequest, Placement, Policy, Rollout, Tenant, Trip, TripOutcome, guard::JudgedStage,
+    plan::PlanState,
 };
 
 /// The state of a migration in one word.
@@ -110,6 +111,9 @@ pub struct Document {
     /// The ledgers that the last passes worked with.
     #[serde(default)]
     pub ledgers: Ledgers,
+    /// The tables that passes work with, since the first of them said so.
+    #[serde(default)]
+    pub tables: PassTables,
     /// Pinned tenants.
     pub pins: u64,
     /// Tenants under a ceiling of their own.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Tenant, Violation, guard::Standing};
 
+pub use lint::GOES_DOWN;
 pub use state::{PlanMove, PlanState, PlanStatus, Taken};
 pub use window::{ChangeWindow, ChangeWindows, EVERY_DAY};
 

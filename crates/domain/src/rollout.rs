@@ -55,6 +55,13 @@ impl Shares {
         let named = all.into_iter().filter_map(|(rung, ppm)| Some(format!("{rung} {} %", percent(ppm?))));
         named.collect::<Vec<_>>().join(", ")
     }
+
+    /// Why a request for them changes nothing: they were asked for before. `reached`: where everybody is.
+    pub(super) fn told_unchanged(&self, reached: &Rollout) -> String {
+        let list = self.list();
+        let is_there = reached.with(self).is_ok_and(|asked| asked == *reached);
+        if is_there { format!("it is there already: {list}") } else { format!("{list} was asked for before") }
+    }
 }
 
 impl Rollout {

@@ -1,11 +1,11 @@
 //! Guards' verdicts on a migration, as its document stores them.
 
-use cutover_core::routing::Rung;
+use cutover_core::{outcome::Operation, routing::Rung};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Tenant,
-    guard::{Guard, GuardConfig, Limit, Mode, Rule, Scope, Verdict},
+    guard::{Guard, GuardConfig, GuardKind, Limit, Mode, Rule, Scope, Verdict},
 };
 
 /// A verdict to be committed.
@@ -106,6 +106,39 @@ impl GuardSettings {
             self.rules.push((edit.guard, rule));
         }
         self
+    }
+}
+
+impl GuardSettings {
+    /// What is set otherwise than before: `error_absolute of writes: limit 2 % -> 5 %`.
+    pub fn differences(&self, before: &Self) -> Vec<String> {
+        let (then, now) = (before.config(), self.config());
+        let told = |guard: Guard, [then, now]: [[String; 2]; 2]| {
+            let both = then.into_iter().zip(now);
+            let changed = both.filter(|(then, now)| then != now && !now.is_empty());
+            let changed: Vec<String> = changed
+                .map(|(then, now)| match then.as_str() {
+                    "" => now,
+                    _ => format!("{then} -> {}", now.trim_start_matches("limit ")),
+                })
+                .collect();
+            (!changed.is_empty()).then(|| format!("{guard}: {}", changed.join(", ")))
+        };
+        let counting = Guard::COUNTING.into_iter();
+        let mut lines: Vec<String> = counting
+            .filter_map(|guard| told(guard, [then.rule(guard), now.rule(guard)].map(set_to)))
+            .collect();
+        let blindness = [then.blindness, now.blindness].map(|mode| [mode.name().to_owned(), String::new()]);
+        lines.extend(told(Guard::of(GuardKind::Blindness, Operation::Read), blindness));
+        lines
+    }
+}
+
+/// A guard's mode and limit.
+fn set_to(rule: Option<Rule>) -> [String; 2] {
+    match rule {
+        Some(rule) => [rule.mode.name().to_owned(), format!("limit {}", rule.limit)],
+        None => ["off".to_owned(), String::new()],
     }
 }
 

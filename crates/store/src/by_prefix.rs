@@ -8,16 +8,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::{BoxFuture, try_join_all};
-use sha2::{Digest, Sha256};
 
 use super::{
     Copied, Cursor, EqualIds, Estimate, Id, Identity, KeyRange, Listed, Page, Pressure, Put, PutAll, Record,
-    ScanOrder, Scope, Segment, Store, StoreError, Version,
+    ScanOrder, Scope, Segment, Store, StoreError, Version, identity::short,
 };
 use cutover_core::outcome::ErrorClass;
-
-/// Maximum bytes of each part of an identity; the controller takes up to 1,024.
-const IDENTITY_MAX_BYTES: usize = 900;
 
 /// A record type: its keys begin with this, and its records are in this store.
 pub(crate) struct Type {
@@ -125,16 +121,6 @@ impl ByPrefix {
         let each = self.types.iter().zip(each);
         each.flat_map(|(it, told)| told.into_iter().map(|told| format!("{}: {told}", it.prefix))).collect()
     }
-}
-
-/// At most as long as an identity may be, and different for different texts.
-fn short(text: &str) -> String {
-    if text.len() <= IDENTITY_MAX_BYTES {
-        return text.to_owned();
-    }
-    let hash = Sha256::digest(text);
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{} .. {hash}", &text[..text.floor_char_boundary(IDENTITY_MAX_BYTES - 68)])
 }
 
 /// The error for a record whose key begins with none of these.

@@ -18,10 +18,9 @@ mod table;
 use std::{collections::HashMap, sync::atomic::AtomicUsize, time::Instant};
 
 use async_trait::async_trait;
-use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
-    config::StalledStreamProtectionConfig,
     operation::put_item::PutItemError,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
@@ -88,6 +87,12 @@ impl DynamoDbStore {
         Ok(table::keys(&described))
     }
 
+    /// The attribute by which an existing table removes items (TTL); `None`: it removes none, or the user may not ask.
+    pub async fn table_removes_by(url: &str, table: &str) -> Result<Option<String>, StoreError> {
+        let (client, _) = clients(&options::load(url).await?, &DynamoDbOptions::default());
+        Ok(table::removes_by(&client, table).await)
+    }
+
     /// Like [`Self::open`], with a configuration that the service already has.
     pub async fn open_with(
         config: &SdkConfig,
@@ -134,20 +139,7 @@ const PAGE_TIMES: u32 = 10;
 /// One for single items, one for pages. With our own timeouts, and without the SDK's retries: see [`retry`].
 /// An attempt ends when nothing comes for `attempt_timeout`, or after its whole time.
 fn clients(config: &SdkConfig, options: &DynamoDbOptions) -> (Client, Client) {
-    let within = |whole| {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(options.attempt_timeout)
-            .read_timeout(options.attempt_timeout)
-            .operation_attempt_timeout(whole)
-            .build();
-        let stalled = StalledStreamProtectionConfig::enabled().grace_period(options.attempt_timeout).build();
-        let config = aws_sdk_dynamodb::config::Builder::from(config)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts)
-            .stalled_stream_protection(stalled)
-            .build();
-        Client::from_conf(config)
-    };
+    let within = |whole| cutover_dynamodb::client(config, options.attempt_timeout, whole);
     (within(options.attempt_timeout), within(options.attempt_timeout * PAGE_TIMES))
 }
 
@@ -264,9 +256,9 @@ impl Store for DynamoDbStore {
         Ok(Some(table::identity(&described, &region.unwrap_or_default())))
     }
 
-    /// Whether items expire.
-    async fn warnings(&self) -> Result<Vec<String>, StoreError> {
-        Ok(table::expires_by(&self.client, &self.table).await.into_iter().collect())
+    /// The attribute of its TTL, while that is on.
+    async fn removes_by(&self) -> Result<Option<String>, StoreError> {
+        Ok(table::removes_by(&self.client, &self.table).await)
     }
 
     /// DynamoDB's own count, updated about every six hours; it knows nothing about a new table.

@@ -48,6 +48,7 @@ mod sql;
 mod sqlite;
 #[cfg(feature = "suite")]
 pub mod suite;
+mod ttl;
 mod version;
 
 use std::any::Any;
@@ -75,6 +76,7 @@ pub use scan::{Cursor, Page, ScanOrder, Scope, Segment, Unreadable};
 pub use sql::ServerOptions;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore};
+pub use ttl::Ttl;
 pub use version::{EPOCH_UNIX_MS, Version, now_ms_since_2025};
 
 use cutover_core::routing::{self, TenantError};
@@ -275,6 +277,12 @@ pub trait Store: Any + Send + Sync {
     /// refuse them.
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
+    }
+
+    /// The attribute by which the store itself removes records, without a tombstone. `None`: it removes none, or the user
+    /// may not ask.
+    async fn removes_by(&self) -> Result<Option<String>, StoreError> {
+        Ok(None)
     }
 
     /// The privileges that the user lacks for writes to this table, for people. Nothing is written to find out.

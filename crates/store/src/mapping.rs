@@ -3,10 +3,11 @@
 //! A column takes the attribute at its path if the value fits the column's type without loss. Everything that
 //! no column takes goes to the *overflow* column, as typed JSON. A SQL NULL means that the column took
 //! nothing; an attribute that is present and null goes to the overflow. So [`Mapping::from_row`] of
-//! [`Mapping::to_row`] yields the same document.
+//! [`Mapping::to_row`] yields the same document. A list can have a table of its own: [`Child`].
 
 mod array;
 mod cell;
+mod children;
 mod column;
 mod column_type;
 mod ddl;
@@ -25,12 +26,13 @@ mod value;
 use std::collections::BTreeSet;
 
 pub use cell::Cell;
+pub use children::Child;
 pub use column::{Column, Fill};
 pub use column_type::{ColumnType, Element};
 #[cfg(feature = "spec")]
 pub use ddl::create_typed_sql;
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
-pub(super) use ddl::{column_sql, create_ledger_sql, quoted, sql_type};
+pub(super) use ddl::{column_sql, create_child_sql, create_ledger_sql, quoted, sql_type};
 pub use ddl::{create_sql, create_table_sql};
 #[cfg(feature = "spec")]
 pub(crate) use fields::check_name;
@@ -76,6 +78,7 @@ pub struct Mapping {
     columns: Vec<Column>,
     overflow: Option<String>,
     on_misfit: OnMisfit,
+    children: Vec<Child>,
 }
 
 /// Why columns do not form a mapping.
@@ -100,6 +103,9 @@ pub enum MappingError {
     /// fit, or a type that this server does not have.
     #[error("column {0}: {1}")]
     Format(String, String),
+    /// A list can't have this table.
+    #[error("child table {0}: {1}")]
+    Child(String, String),
 }
 
 impl Mapping {
@@ -138,7 +144,7 @@ impl Mapping {
                 mistakes.push((Some(index), MappingError::Format(column.name.clone(), what)));
             }
         }
-        let mapping = Self { dialect, columns, overflow, on_misfit };
+        let mapping = Self { dialect, columns, overflow, on_misfit, children: Vec::new() };
         let mut names = BTreeSet::new();
         for (index, name) in mapping.names().enumerate() {
             if let Err(error) = fields::check_name(name) {
@@ -148,7 +154,10 @@ impl Mapping {
             }
         }
         for (index, other) in mapping.columns.iter().enumerate() {
-            if let Some(one) = mapping.columns[..index].iter().find(|one| one.overlaps(other)) {
+            // A column that is there twice is one mistake.
+            let is_twice = |one: &Column| one.name.eq_ignore_ascii_case(&other.name);
+            let overlaps = |one: &&Column| one.overlaps(other) && !is_twice(one);
+            if let Some(one) = mapping.columns[..index].iter().find(overlaps) {
                 mistakes.push((Some(index), MappingError::Overlap(one.name.clone(), other.name.clone())));
             }
         }
@@ -157,7 +166,8 @@ impl Mapping {
 
     /// For a table whose only content is its deletion mark: a ledger.
     pub(crate) const fn of_nothing(dialect: Dialect) -> Self {
-        Self { dialect, columns: Vec::new(), overflow: None, on_misfit: OnMisfit::Quarantine }
+        let on_misfit = OnMisfit::Quarantine;
+        Self { dialect, columns: Vec::new(), overflow: None, on_misfit, children: Vec::new() }
     }
 
     /// The SQL dialect of its table.
@@ -196,12 +206,12 @@ impl Mapping {
         self.columns.iter().find(|it| it.name == column).map_or(&[], |it| &it.labels)
     }
 
-    /// A cell for each of [`Self::names`].
+    /// A cell for each of [`Self::names`], and the rows of each of [`Self::children`].
     pub fn to_row(&self, document: &Document) -> Result<Vec<Cell>, Misfit> {
         row::to_row(self, document)
     }
 
-    /// The document of a row, whoever wrote it, from a cell for each of [`Self::names`]. Text is accepted for
+    /// The document of a row, whoever wrote it, from the cells that [`Self::to_row`] gives. Text is accepted for
     /// any type that it spells, and 0 and 1 for booleans, because some drivers can't distinguish them.
     pub fn from_row(&self, row: &[Cell]) -> Result<Document, Misfit> {
         row::from_row(self, row)

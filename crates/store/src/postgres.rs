@@ -2,6 +2,8 @@
 //!
 //! A batch is a statement over arrays, so one prepared statement serves every size.
 
+mod cells;
+mod children;
 mod column;
 #[cfg(feature = "spec")]
 mod describe;
@@ -13,36 +15,32 @@ mod identity;
 mod keys;
 mod layout;
 mod ledger;
+mod open;
 mod put_all;
 mod schema;
 mod server;
+mod transaction;
 mod warnings;
 
-use std::{
-    str::FromStr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::{
-    Arguments, ConnectOptions, Postgres, Row, SqlStr,
-    postgres::{PgArguments, PgConnectOptions, PgRow},
+    Arguments, AssertSqlSafe, Postgres, Row, SqlSafeStr as _, SqlStr,
+    postgres::{PgArguments, PgRow},
 };
 
 use super::{
     Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
     Segment, Store, StoreError, Version,
     error::Doubt,
-    mapping::{Dialect, SqlTable, create_ledger_sql, create_sql},
     sql::{
-        Calls, Database, Keys, LedgerId, ROUNDS, ServerOptions, Statement, check_equal, check_new, column_of,
-        estimate, get_versions, in_order, not_beside, permanent, put_all, put_many, put_one, spread,
-        swallowed, version_after,
+        Calls, Database, ROUNDS, Statement, check_equal, column_of, estimate, get_versions, in_order,
+        put_all, put_many, put_one, spread, swallowed, version_after,
     },
 };
-use cutover_core::outcome::ErrorClass;
 use layout::Layout;
-use ledger::Ledger;
+use transaction::counted;
 
 /// Maximum bytes of a batch's statement, unless one record needs more: it is in memory three times on its
 /// way.
@@ -59,115 +57,37 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Opens an existing table in the user's search path, after checking that it can hold what will be
-    /// written. `url` is `postgres://user:password@host:port/database`; `?sslmode=verify-full` requests TLS.
-    pub async fn open(
-        url: &str,
-        table: impl Into<SqlTable>,
-        options: ServerOptions,
-    ) -> Result<Self, StoreError> {
-        Self::connect(url, table.into(), options).await?.checked().await
-    }
-
-    /// Like `open`, but creates the table if it does not exist. An existing table is not changed.
-    pub async fn create(
-        url: &str,
-        table: impl Into<SqlTable>,
-        options: ServerOptions,
-    ) -> Result<Self, StoreError> {
-        let store = Self::connect(url, table.into(), options).await?;
-        let table = &store.layout.table;
-        let sql = create_sql(Dialect::Postgres, table);
-        let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
-        let (ledger, mut is_new) = (table.ledger(), false);
-        // Of a table that is there already, which may have keys of other types than one that is created.
-        let keys = id_columns::keys(&store.calls, &store.schema, table).await?;
-        if let Some(ledger) = &ledger {
-            let there = schema::has_rows(&store.calls, &store.schema, &table.name).await?;
-            let entries = schema::has_rows(&store.calls, &store.schema, ledger).await?;
-            is_new = check_new(Dialect::Postgres, table, &keys, there, entries)?;
-        }
-        let of_ledger = create_ledger_sql(Dialect::Postgres, table, keys.definitions());
-        let of_ledger =
-            of_ledger.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
-        let sql = sql.into_iter().take(1).chain(of_ledger);
-        for (name, sql) in [table.name.as_str()].into_iter().chain(ledger.as_deref()).zip(sql) {
-            if schema::exists(&store.calls, &store.schema, name).await? {
-                continue;
-            }
-            if let Some(other) = warnings::other_case(&store.calls, name).await {
-                return Err(not_beside(name, &other));
-            }
-            // If two processes created it at once, one would fail in the catalogue, so it waits. One text is
-            // one transaction.
-            let schema = ledger::quoted(&store.schema);
-            let sql = format!(
-                "SELECT pg_advisory_xact_lock(hashtext('cutover.{name}')); SET LOCAL search_path TO {schema}; {sql}"
-            );
-            store.calls.create(sql).await?;
-        }
-        if is_new && let Some(ledger) = &store.layout.ledger {
-            store.calls.create(LedgerId::made_once(Dialect::Postgres, ledger.as_sql(), &keys)).await?;
-        }
-        store.checked().await
-    }
-
-    /// Checks the table and its ledger, and learns which ledger it is.
-    async fn checked(mut self) -> Result<Self, StoreError> {
-        self.layout.keys = id_columns::keys(&self.calls, &self.schema, &self.layout.table).await?;
-        if !self.layout.table.is_bare() {
-            schema::check(&self.calls, &self.schema, &self.layout.table, &self.layout.keys).await?;
-        }
-        let enums = schema::enums(&self.calls, &self.schema, &self.layout.table).await?;
-        let id = match (&self.layout.ledger, self.layout.table.ledger()) {
-            (Some(ledger), Some(name)) => Some(self.found_id(ledger, &name).await?),
-            _ => None,
-        };
-        let Layout { table, keys, .. } = self.layout;
-        Ok(Self { layout: Layout::new(table, &self.schema, keys, id, &enums), ..self })
-    }
-
-    /// The id that the ledger has now; an error if it has none.
-    async fn found_id(&self, ledger: &Ledger, name: &str) -> Result<LedgerId, StoreError> {
-        let found = self.ledger_id(ledger).await?;
-        LedgerId::found(Dialect::Postgres, ledger.as_sql(), &self.layout.keys, name, found)
-    }
-
-    /// The id that the ledger has now.
-    async fn ledger_id(&self, ledger: &Ledger) -> Result<Option<i64>, StoreError> {
-        let asked = LedgerId::asked(Dialect::Postgres, ledger.as_sql(), &self.layout.keys);
-        let rows = self.calls.rows(&Statement::text(asked)).await?;
-        Ok(rows.first().and_then(|row| row.try_get_unchecked(0).ok()))
-    }
-
-    async fn connect(url: &str, table: SqlTable, options: ServerOptions) -> Result<Self, StoreError> {
-        table.check(Dialect::Postgres)?;
-        let connect = PgConnectOptions::from_str(url).map_err(|error| {
-            let what = format!("{error}: give postgres://user:password@host:port/database");
-            permanent(ErrorClass::Other, "url", what)
-        })?;
-        // An error or a slow statement must not put records into a log.
-        let name = connect.get_application_name().unwrap_or("cutover").to_owned();
-        // PgBouncer refuses the one parameter that is set in the session anyway.
-        let connect = connect.disable_statement_logging().application_name(&name).extra_float_digits(None);
-        let server = format!("{}:{}", connect.get_host(), connect.get_port());
-        let calls = Calls::<Postgres>::open(connect, &server, options, options.call_timeout).await?;
-        let schema = schema::schema_of(&calls, &table.name).await?;
-        Ok(Self { calls, layout: Layout::new(table, &schema, Keys::default(), None, &[]), schema })
-    }
-
     /// Waits for calls in flight and closes the connections.
     pub async fn close(&self) {
         self.calls.close().await;
+    }
+
+    /// Name and type of each column of a table.
+    async fn columns_of(&self, table: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let columns = format!(
+            "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute \
+             WHERE attrelid = {} AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            ledger::regclass(&self.schema, table)
+        );
+        let rows = self.calls.rows(&Statement::text(columns)).await?;
+        Ok(rows.iter().map(|row| (server::text(row, 0), server::text(row, 1))).collect())
     }
 
     async fn rows(&self, sql: &SqlStr, arguments: PgArguments) -> Result<Vec<PgRow>, StoreError> {
         self.calls.rows(&Statement::prepared(sql, arguments)).await
     }
 
-    /// Rows written.
-    async fn written(&self, sql: &SqlStr, arguments: PgArguments) -> Result<(u64, Doubt), StoreError> {
-        let (done, doubt) = self.calls.write(&Statement::prepared(sql, arguments)).await?;
+    /// Rows written, with those in child tables in one transaction.
+    async fn written(
+        &self,
+        sql: &SqlStr,
+        (given, children): (Given, Vec<Statement<Postgres>>),
+    ) -> Result<(u64, Doubt), StoreError> {
+        if self.layout.has_children() {
+            let counted = AssertSqlSafe(counted(sql.as_str())).into_sql_str();
+            return self.put_with_children(Statement::prepared(&counted, given.0), children).await;
+        }
+        let (done, doubt) = self.calls.write(&Statement::prepared(sql, given.0)).await?;
         Ok((done.rows_affected(), doubt))
     }
 }
@@ -217,18 +137,20 @@ impl Store for PostgresStore {
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
         self.check_ids([id].into_iter()).await?;
-        let given = self.layout.rows(&[(id, record)])?;
-        let write = async |sql: &SqlStr, given: &PgArguments| match &self.layout.ledger {
-            Some(ledger) => self.put_if(ledger, id, record, expected).await,
-            None => self.written(sql, given.clone()).await,
-        };
-        let (sql, given) = match expected {
-            Some(expected) => (&self.layout.update, given.and(column_of(expected)?)?.0),
-            None => (&self.layout.insert, given.0),
+        let write = async || {
+            if let Some(ledger) = &self.layout.ledger {
+                return self.put_if(ledger, id, record, expected).await;
+            }
+            let (given, children) = self.layout.rows(&[(id, record)])?;
+            let (sql, given) = match expected {
+                Some(expected) => (&self.layout.update, given.and(column_of(expected)?)?),
+                None => (&self.layout.insert, given),
+            };
+            self.written(sql, (given, children)).await
         };
         let mut doubt: Doubt = None;
         for _ in 0..ROUNDS {
-            match write(sql, &given).await {
+            match write().await {
                 Ok((0, lost)) => doubt = doubt.or(lost),
                 Ok(_) => return Ok(Put::Applied),
                 Err(error) => return Err(doubt.unwrap_or(error)),
@@ -344,7 +266,11 @@ impl Store for PostgresStore {
 
     /// By the database system, which physical replicas share, and by database and table.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
-        let identity = identity::identity(&self.calls, &self.schema, &self.layout.table).await?;
+        let mut identity = identity::identity(&self.calls, &self.schema, &self.layout.table.name).await?;
+        for child in self.layout.table.children_by_name() {
+            let of_child = identity::identity(&self.calls, &self.schema, &child.table).await?;
+            identity = identity.with_child(of_child);
+        }
         let keys = id_columns::keys(&self.calls, &self.schema, &self.layout.table).await?;
         self.layout.keys.check_order(&keys)?;
         let (Some(ledger), Some(name)) = (&self.layout.ledger, self.layout.table.ledger()) else {
@@ -356,13 +282,11 @@ impl Store for PostgresStore {
 
     async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
         let table = &self.layout.table;
-        let columns = format!(
-            "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute \
-             WHERE attrelid = {} AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-            ledger::regclass(&self.schema, &table.name)
-        );
-        let columns = self.calls.rows(&Statement::text(columns)).await?;
-        Ok(table.unmapped(columns.iter().map(|row| (server::text(row, 0), server::text(row, 1)))))
+        let mut unmapped = table.unmapped(self.columns_of(&table.name).await?);
+        for child in table.children() {
+            unmapped.extend(child.unmapped(self.columns_of(&child.table).await?));
+        }
+        Ok(unmapped)
     }
 
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {

@@ -25,7 +25,10 @@ pub use url::{StoreUrl, UrlError};
 
 use std::str::FromStr;
 
-use crate::mapping::{Fields, Mapping, Versions};
+use crate::{
+    Ttl,
+    mapping::{Fields, Mapping, Versions},
+};
 
 /// How late a write can land after its timeout, if a spec does not say.
 pub const RESIDUAL_MS: u64 = 30_000;
@@ -47,6 +50,8 @@ pub struct Spec {
     pub limits: Limits,
     /// How long after its timeout a put can still land in a store, in milliseconds.
     pub residual_ms: u64,
+    /// When records expire; `None`: they never do.
+    pub ttl: Option<Ttl>,
 }
 
 /// One of the two stores.
@@ -113,6 +118,14 @@ impl StoreSpec {
     pub fn tables(&self) -> impl Iterator<Item = (&str, &Self)> {
         let only = self.types.is_empty().then_some(("", self));
         only.into_iter().chain(self.types.iter().map(|it| (it.key_prefix.as_str(), &it.store)))
+    }
+
+    /// The names of all its tables, and of their child tables.
+    pub(crate) fn table_names(&self) -> impl Iterator<Item = &str> {
+        self.tables().flat_map(|(_, store)| {
+            let children = store.mapping.iter().flat_map(Mapping::children);
+            std::iter::once(store.table.as_str()).chain(children.map(|child| child.table.as_str()))
+        })
     }
 
     /// The url with the password, for a driver. `lookup` returns an environment variable's value. Fails if

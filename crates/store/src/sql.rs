@@ -5,6 +5,9 @@
 mod batch;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod calls;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod child_faults;
+mod child_rows;
 mod entry;
 mod error;
 mod faults;
@@ -22,6 +25,8 @@ mod pool;
 mod put_all;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod server;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod split;
 mod spread;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -30,6 +35,15 @@ pub(super) use batch::{
 };
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use calls::Calls;
+#[cfg(feature = "postgres")]
+pub(super) use child_faults::loose_with_children;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) use child_faults::{
+    between_children, first_rows, no_child, no_foreign_key, not_from_zero, referring_rows, unmapped_rows,
+};
+pub(super) use child_rows::hex_bytes;
+#[cfg(feature = "postgres")]
+pub(super) use child_rows::{child_rows, is_hex};
 pub(super) use entry::{Entry, There};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use error::{GRANT, is_lost};

@@ -4,6 +4,8 @@
 //! process queues its writes itself instead of polling the file's lock. A statement that does not get that
 //! lock within `busy_timeout` fails as throttled, having changed nothing.
 
+mod cells;
+mod children;
 #[cfg(feature = "spec")]
 mod describe;
 mod error;
@@ -32,9 +34,9 @@ use sqlx::{
 use super::{
     Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope, Segment,
     Store, StoreError, Version,
-    mapping::{Dialect, SqlTable, create_sql},
+    mapping::{Dialect, SqlTable, create_child_sql, create_sql},
     scan::Gathered,
-    sql::{KeyKind, Keys, LedgerId, ROUNDS, check_new, column_of, permanent, spread, swallowed},
+    sql::{KeyKind, Keys, LedgerId, ROUNDS, check_new, column_of, no_child, permanent, spread, swallowed},
 };
 use cutover_core::outcome::ErrorClass;
 use error::{read_error, set_up_error, write_error};
@@ -100,7 +102,19 @@ impl SqliteStore {
             id = check_new(Dialect::Sqlite, &table, &Keys::default(), there, entries)?
                 .then(|| LedgerId::made_once(Dialect::Sqlite, &ledger, &Keys::default()));
         }
-        for sql in sql.into_iter().chain(id) {
+        let mut of_children = Vec::new();
+        for child in table.children() {
+            let sql = create_child_sql(Dialect::Sqlite, &table, child, [""; 2]);
+            let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
+            let there = schema::has_rows(&mut connection, &child.table).await.map_err(failed)?;
+            if there.is_none()
+                && schema::has_rows(&mut connection, &table.name).await.map_err(failed)? == Some(true)
+            {
+                return Err(no_child(&table, child, &sql));
+            }
+            of_children.push(sql);
+        }
+        for sql in sql.into_iter().chain(id).chain(of_children) {
             sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.map_err(failed)?;
         }
         connection.close().await.map_err(failed)?;
@@ -189,6 +203,7 @@ impl Store for SqliteStore {
             let put = if let Some(expected) = expected { put.bind(column_of(expected)?) } else { put };
             let done = put.execute(&mut *transaction).await.map_err(write_error)?;
             if done.rows_affected() > 0 {
+                self.replace_rows(&mut transaction, id, record).await?;
                 transaction.commit().await.map_err(write_error)?;
                 return Ok(Put::Applied);
             }
@@ -292,16 +307,27 @@ impl Store for SqliteStore {
 
     /// By the file, whatever its path: its inode, and its creation time if the file system keeps one.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
-        let identity = file::identity(&self.path, &self.layout.table.name)?;
+        let mut identity = file::identity(&self.path, &self.layout.table.name)?;
+        for child in self.layout.table.children_by_name() {
+            identity = identity.with_child(file::identity(&self.path, &child.table)?);
+        }
         let Some(ledger) = self.layout.table.ledger() else { return Ok(Some(identity)) };
         Ok(Some(identity.with_ledger(&ledger, &self.ledger_id(&ledger).await?.to_string())))
     }
 
     async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
         let table = &self.layout.table;
-        let columns = sqlx::query_as("SELECT name, type FROM pragma_table_xinfo(?1)").bind(&table.name);
-        let columns: Vec<(String, String)> = columns.fetch_all(&self.readers).await.map_err(read_error)?;
-        Ok(table.unmapped(columns))
+        let columns = async |table: &str| {
+            let columns =
+                sqlx::query_as("SELECT name, type FROM pragma_table_xinfo(?1)").bind(table.to_owned());
+            let columns: Result<Vec<(String, String)>, _> = columns.fetch_all(&self.readers).await;
+            columns.map_err(read_error)
+        };
+        let mut unmapped = table.unmapped(columns(&table.name).await?);
+        for child in table.children() {
+            unmapped.extend(child.unmapped(columns(&child.table).await?));
+        }
+        Ok(unmapped)
     }
 
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {

@@ -2,6 +2,8 @@
 
 #[path = "document/bytes.rs"]
 mod bytes;
+#[path = "document/children.rs"]
+mod children;
 #[path = "document/columns.rs"]
 mod columns;
 #[path = "document/computed.rs"]

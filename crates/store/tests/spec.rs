@@ -1,6 +1,8 @@
 //! The spec file: what is documented can be read, and mistakes are named with their place.
 #![cfg(feature = "spec")]
 
+#[path = "spec/children.rs"]
+mod children;
 #[path = "spec/fingerprint.rs"]
 mod fingerprint;
 #[path = "spec/fuzz.rs"]
@@ -11,6 +13,8 @@ mod mistakes;
 mod reading;
 #[path = "spec/secrets.rs"]
 mod secrets;
+#[path = "spec/ttl.rs"]
+mod ttl;
 
 use cutover_store::spec::{Spec, SpecError};
 

@@ -1,5 +1,8 @@
 //! Every store keeps the same promises: one suite, run on each of them.
 
+#[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+#[path = "store/children.rs"]
+mod children;
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 #[path = "store/columns.rs"]
 mod columns;
@@ -297,7 +300,7 @@ mod sqlite {
         let options = SqliteOptions::default();
         let cases = [
             (SqliteStore::create(&garbage, "records", options).await, "file: ", "restore it from a backup"),
-            (SqliteStore::create(&missing, "records", options).await, "file: ", "directory exists"),
+            (SqliteStore::create(&missing, "records", options).await, "file: ", "does not exist"),
             (
                 SqliteStore::create(Path::new("/proc/store.db"), "records", options).await,
                 "file: ",
@@ -307,7 +310,7 @@ mod sqlite {
             (
                 SqliteStore::open(&dir.path().join("no.db"), "records", options).await,
                 "file: ",
-                "created first",
+                "does not exist",
             ),
             (SqliteStore::create(&empty, "x; DROP", options).await, "table: ", "no name"),
         ];

@@ -8,7 +8,7 @@ use cutover_store::{
     spec::{Missing, OpenError, Spec, StoreSpec},
 };
 
-use super::{Global, Report};
+use super::{Global, Report, migrations};
 use crate::cli::{connect::answer, passes};
 
 /// How long a store may take for one question.
@@ -21,43 +21,64 @@ pub(super) async fn check(global: &Global, path: &Path, report: &mut Report) {
         Err(error) => return report.fail_with(&error),
     };
     report.ok(format!("it has no mistakes (migration {})", spec.migration));
-    migration(&global.of_spec(&spec), &spec, report).await;
-    side("source", &spec.source, report).await;
-    side("target", &spec.target, report).await;
-}
-
-/// Whether its controller has the migration.
-async fn migration(global: &Global, spec: &Spec, report: &mut Report) {
-    let key = &spec.migration;
-    let found = match global.admin().await {
-        Ok(mut admin) => answer(admin.get_migration(v1::GetMigrationRequest { key: key.clone() })).await,
-        Err(error) => Err(error),
-    };
-    match found {
-        Ok(_) => report.ok(format!("{} has the migration {key}", global.server)),
-        Err(error) => report.fail(format!("the migration: {error:#}"), ""),
+    let is_known = migration(&global.of_spec(&spec), &spec, report).await;
+    if let Some(error) = side("source", &spec, &spec.source, report).await {
+        report.fail(format!("the source: {error}"), "");
+    }
+    match side("target", &spec, &spec.target, report).await {
+        Some(error) if passes::is_absent(&error) => {
+            no_table(global, &spec, is_known, &error, report).await;
+        }
+        Some(error) => report.fail(format!("the target: {error}"), ""),
+        None => {}
     }
 }
 
-/// One of its stores, opened as a pass opens it. Nothing is created.
-async fn side(name: &str, store: &StoreSpec, report: &mut Report) {
+/// Whether its controller has the migration, and how that is doing.
+async fn migration(global: &Global, spec: &Spec, report: &mut Report) -> bool {
+    let key = &spec.migration;
+    let found = match global.admin().await {
+        Ok(mut admin) => answer(admin.get_status(v1::GetStatusRequest { key: key.clone() })).await,
+        Err(error) => Err(error),
+    };
+    match &found {
+        Ok(status) => {
+            report.ok(format!("{} has the migration {key}", global.server));
+            migrations::one(status, report);
+        }
+        Err(error) => report.fail(format!("the migration: {error:#}"), ""),
+    }
+    found.is_ok()
+}
+
+/// The target's table is not there. Before the first pass that is no fault.
+async fn no_table(global: &Global, spec: &Spec, is_known: bool, error: &OpenError, report: &mut Report) {
+    match passes::new_target::check(global, spec).await {
+        Err(refused) if is_known => report.fail_with(&refused),
+        _ => report.warn(
+            format!("the target: {error}"),
+            "Before the first pass, cutover backfill --create-tables creates it",
+        ),
+    }
+}
+
+/// One of its stores, opened as a pass opens it. Nothing is created. Returns why it can't be opened.
+async fn side(name: &str, spec: &Spec, store: &StoreSpec, report: &mut Report) -> Option<OpenError> {
     let lookup = |name: &str| std::env::var(name).ok();
     let opened = match within(store.open(Missing::Refuse, lookup)).await {
         Some(Ok(opened)) => opened,
-        Some(Err(error)) => return not_opened(name, &error, report),
-        None => return silent(name, report),
+        Some(Err(error)) => return Some(error),
+        None => {
+            silent(name, report);
+            return None;
+        }
     };
-    let Some(looked) = within(look(&*opened)).await else { return silent(name, report) };
-    let Looked { place, missing, warnings } = match looked {
-        Ok(looked) => looked,
-        Err(error) => return report.fail(format!("the {name}: {error}"), ""),
-    };
-    let place = place.unwrap_or_else(|| "a table that it can't name".to_owned());
-    report.ok(format!("the {name} answers: {place}"));
-    for what in missing {
-        report.warn(format!("the {name}: {what}"), "A pass that writes there is refused, and services fail");
+    match within(look(spec, &*opened)).await {
+        Some(Ok(looked)) => looked.tell(name, report),
+        Some(Err(error)) => report.fail(format!("the {name}: {error}"), ""),
+        None => silent(name, report),
     }
-    warnings.iter().for_each(|what| report.warn(format!("the {name}: {what}"), ""));
+    None
 }
 
 struct Looked {
@@ -66,23 +87,28 @@ struct Looked {
     warnings: Vec<String>,
 }
 
-async fn look(store: &dyn Store) -> Result<Looked, StoreError> {
+impl Looked {
+    fn tell(self, name: &str, report: &mut Report) {
+        let place = self.place.unwrap_or_else(|| "a table that it can't name".to_owned());
+        report.ok(format!("the {name} answers: {place}"));
+        for what in self.missing {
+            report.warn(
+                format!("the {name}: {what}"),
+                "A pass that writes there is refused, and services fail",
+            );
+        }
+        self.warnings.iter().for_each(|what| report.warn(format!("the {name}: {what}"), ""));
+    }
+}
+
+async fn look(spec: &Spec, store: &dyn Store) -> Result<Looked, StoreError> {
+    let mut warnings = store.warnings().await?;
+    warnings.extend(passes::expiring::warning(spec, store).await?);
     Ok(Looked {
         place: store.identity().await?.map(|identity| identity.place),
         missing: store.missing_privileges().await?,
-        warnings: store.warnings().await?,
+        warnings,
     })
-}
-
-fn not_opened(name: &str, error: &OpenError, report: &mut Report) {
-    let is_new = name == "target" && passes::is_absent(error);
-    match is_new {
-        true => report.warn(
-            format!("the {name}: {error}"),
-            "Before the first pass, cutover backfill --create-tables creates it",
-        ),
-        false => report.fail(format!("the {name}: {error}"), ""),
-    }
 }
 
 fn silent(name: &str, report: &mut Report) {

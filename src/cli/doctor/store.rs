@@ -8,6 +8,12 @@ const FREE_MIN_BYTES: u64 = 1 << 30;
 
 pub(super) async fn check(url: &str, report: &mut Report) {
     report.begin(format!("store {}", server::shown_store(url)));
+    if !url.starts_with("sqlite:") {
+        return report.warn(
+            "it is no file on this machine, so it can't be checked from here",
+            "The controller's finding about its store is above; the server has tools of its own",
+        );
+    }
     let found = match server::inspect(url).await {
         Ok(found) => found,
         Err(error) => return report.fail(error.to_string(), ""),

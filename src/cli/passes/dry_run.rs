@@ -6,7 +6,10 @@ use cutover_proto::v1;
 use cutover_store::{Estimate, Store, spec::Spec};
 use serde_json::{Value, json};
 
-use super::super::{Global, out, render};
+use super::{
+    super::{Global, out, render},
+    expiring, warned,
+};
 use crate::jobs::{
     Plan, Stores,
     cost::{Cost, Pace, Units},
@@ -49,10 +52,12 @@ pub(super) async fn say(
     };
     let warnings = match stores {
         Some(stores) => {
-            json!({ "source": source.warnings().await?, "target": stores.target.warnings().await? })
+            json!({ "source": warned::about(spec, &**source).await?, "target": warned::about(spec, &*stores.target).await? })
         }
-        None => json!({ "source": source.warnings().await? }),
+        None => json!({ "source": warned::about(spec, &**source).await? }),
     };
+    let removes_by =
+        [expiring::told(Some(&**source)).await?, expiring::told(stores.map(|stores| &*stores.target)).await?];
     let unmapped = scanned.unmapped().await?;
     let looked = sample::look(spec, side, &**scanned, other, all).await?;
     let source = source.estimate().await?;
@@ -69,6 +74,7 @@ pub(super) async fn say(
             "fingerprint": plan.fingerprint,
             "unmapped": unmapped,
             "warnings": warnings,
+            "expires": expiring::to_json(spec, &removes_by),
             "checked": looked.checked,
             "misfits": looked.misfits,
             "empty_columns": looked.empty,
@@ -85,7 +91,11 @@ pub(super) async fn say(
         let target = tables[1].as_deref().unwrap_or(can_t_tell);
         let absent = "not there yet: run this with --create-tables, which creates its table";
         out::line(&format!("target: {}", if stores.is_some() { target } else { absent }));
-        let about = |records: Option<u64>| records.map_or("?".to_owned(), |records| records.to_string());
+        let about = |records: Option<u64>| match records {
+            None => "an unknown number of records".to_owned(),
+            Some(1) => "1 record".to_owned(),
+            Some(records) => format!("about {records} records"),
+        };
         let segments = match (plan.segments, plan.on_target) {
             (1, _) => "1 segment".to_owned(),
             (segments, on_target) if on_target > 0 && on_target < segments => {
@@ -94,19 +104,22 @@ pub(super) async fn say(
             (segments, _) => format!("{segments} segments"),
         };
         let has = match stores {
-            Some(_) => format!("; the {} has about {}", other.name(), about(of_other)),
+            Some(_) => format!("; the {} has {}", other.name(), about(of_other)),
             None => String::new(),
         };
         let of_scanned = about(of_scanned);
-        out::line(&format!("would {verb} about {of_scanned} records in {segments}{has}; nothing was copied"));
+        out::line(&format!("would {verb} {of_scanned} in {segments}{has}; nothing was copied"));
         estimate_lines(&cost).iter().for_each(|line| out::line(line));
+        expiring::line(spec, &removes_by).iter().for_each(|line| out::line(line));
         left_behind(spec, side, &unmapped).iter().for_each(|line| out::line(line));
         let (checked, misfits) = (looked.checked, looked.misfits);
         let verdict = match misfits {
             0 => "all fit and come back as they are".to_owned(),
+            1 => "1 does not fit:".to_owned(),
             some => format!("{some} do not fit:"),
         };
-        out::line(&format!("checked {checked} records of the {}: {verdict}", side.name()));
+        let records = if checked == 1 { "1 record".to_owned() } else { format!("{checked} records") };
+        out::line(&format!("checked {records} of the {}: {verdict}", side.name()));
         looked.places.iter().for_each(|place| out::line(&format!("  {place}")));
         looked.empty.iter().for_each(|column| out::line(&format!("  {column}")));
         let told: u64 = looked.places.iter().map(|place| place.records).sum();
@@ -139,7 +152,8 @@ pub(super) fn left_behind(spec: &Spec, side: Side, unmapped: &[String]) -> Optio
 
 /// What the pass would cost, for people.
 fn estimate_lines(cost: &Cost) -> Vec<String> {
-    let mut lines = vec![format!("estimate: {} records scanned, {}", cost.records, size(cost.bytes))];
+    let records = if cost.records == 1 { "1 record".to_owned() } else { format!("{} records", cost.records) };
+    let mut lines = vec![format!("estimate: {records} scanned, {}", size(cost.bytes))];
     for (side, units) in [("source", cost.source), ("target", cost.target)] {
         let Some(Units { reads, writes }) = units else { continue };
         lines.push(format!(
@@ -151,7 +165,10 @@ fn estimate_lines(cost: &Cost) -> Vec<String> {
         Pace::BytesPerS => "the limit bytes_per_s",
         Pace::Reading => "reading as fast as this check did; writing may take longer",
     };
-    lines.push(format!("estimate: at least {}, {because}", render::span(Duration::from_secs(whole_s(cost)))));
+    lines.push(match whole_s(cost) {
+        0 => "estimate: less than 1s".to_owned(),
+        least_s => format!("estimate: at least {}, {because}", render::span(Duration::from_secs(least_s))),
+    });
     lines
 }
 

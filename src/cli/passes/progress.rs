@@ -19,6 +19,8 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 const RATE_OVER: Duration = Duration::from_secs(5);
 /// A worker reports at least every 5 s.
 const SILENT_MS: u64 = 7_000;
+/// What a worker notes that its limits slow down.
+const AT_ITS_LIMIT: &str = "at its limit of ";
 /// Before this share is done nobody can say how long the rest takes.
 const ETA_FROM: f64 = 0.01;
 
@@ -207,29 +209,45 @@ impl State {
 }
 
 fn line(kind: v1::PassKind, job: &v1::Job, rate: f64, eta: Option<Duration>) -> String {
-    let counts = job.counts.unwrap_or_default();
-    let mut parts = vec![format!("{} scanned", counts.scanned)];
-    if counts.checked > 0 {
-        parts.push(format!("{} of the target checked", counts.checked));
+    let mut parts = vec![gist::scanned(job)];
+    let checked = job.counts.unwrap_or_default().checked;
+    if checked > 0 {
+        parts.push(format!("{checked} of the target checked"));
     }
     parts.push(format!("{rate:.0}/s"));
-    parts.push(format!(
-        "{} {}",
-        counts.copied,
-        if kind == v1::PassKind::Verify { "repaired" } else { "copied" }
-    ));
-    let found = counts.found.map_or(0, |found| render::differences(&found));
-    for (count, what) in
-        [(counts.stale, "newer there"), (found, "different"), (counts.quarantined, "quarantined")]
-    {
+    parts.extend(did(kind, job));
+    parts.push(format!("segments {}/{}", job.segments_done, job.segments));
+    parts.extend(eta.map(|eta| format!("about {} left", render::span(eta))));
+    parts.extend(slow(job).map(|why| format!("slow: {why}")));
+    parts.join(", ")
+}
+
+/// The outcome of the records so far, by the names that the end of the pass uses.
+fn did(kind: v1::PassKind, job: &v1::Job) -> Vec<String> {
+    let counts = job.counts.unwrap_or_default();
+    let v1::Differences { missing, stale, ahead, extra, different, .. } = counts.found.unwrap_or_default();
+    let (repaired, other) = match kind {
+        v1::PassKind::Verify | v1::PassKind::Sample => ("repaired", "target"),
+        v1::PassKind::Reverse => ("copied", "source"),
+        _ => ("copied", "target"),
+    };
+    let newer = format!("newer in the {other}");
+    let mut parts = vec![format!("{} {repaired}", counts.copied)];
+    for (count, what) in [
+        (counts.stale, newer.as_str()),
+        (missing, "missing"),
+        (stale, "stale"),
+        (ahead, "ahead"),
+        (extra, "extra"),
+        (different, "different"),
+        (counts.quarantined, "quarantined"),
+        (counts.failed, "failed"),
+    ] {
         if count > 0 {
             parts.push(format!("{count} {what}"));
         }
     }
-    parts.push(format!("segments {}/{}", job.segments_done, job.segments));
-    parts.extend(eta.map(|eta| format!("eta {}", render::span(eta))));
-    parts.extend(slow(job).map(|why| format!("slow: {why}")));
-    parts.join(", ")
+    parts
 }
 
 /// Why it is slow. A worker that is silent is not slowed by what it said last.
@@ -241,9 +259,9 @@ fn slow(job: &v1::Job) -> Option<String> {
     let note = job.claims.iter().filter(|claim| !is_silent(claim)).map(|claim| claim.note.as_str());
     // The worker's note is older than a limit that was just changed.
     let limits = jobs::limits(&job.tuning.unwrap_or_default());
-    let limit = |note: &str| match note.starts_with("at its limit of ") {
+    let limit = |note: &str| match note.starts_with(AT_ITS_LIMIT) {
         true if limits.is_empty() => None,
-        true => Some(format!("at its limit of {limits}")),
+        true => Some(format!("{AT_ITS_LIMIT}{limits}")),
         false => Some(note.to_owned()),
     };
     let note = note.filter(|note| !note.is_empty()).find_map(limit);
@@ -253,34 +271,53 @@ fn slow(job: &v1::Job) -> Option<String> {
     silent.or(note)
 }
 
-/// One pass under way, for people.
-pub(super) fn job_line(job: &v1::Job) -> String {
+/// One pass under way, for people: how far it is, then what it did and who works on it.
+pub(super) fn job_lines(job: &v1::Job) -> Vec<String> {
+    let tuning = job.tuning.unwrap_or_default();
+    let mut far = vec![gist::scanned(job)];
+    let checked = job.counts.unwrap_or_default().checked;
+    if checked > 0 {
+        far.push(format!("{checked} of the target checked"));
+    }
+    far.extend(left(job).map(|left| format!("about {} left", render::span(left))));
+    let mut lines = vec![format!("{} {}: {}", job.id, render::pass_kind(job.kind()), far.join(", "))];
+    let mut by = did(job.kind(), job);
+    by.push(format!("{} of {} segments", job.segments_done, job.segments));
     let workers: std::collections::BTreeSet<&str> =
         job.claims.iter().map(|claim| claim.instance_id.as_str()).collect();
-    let tuning = job.tuning.unwrap_or_default();
-    let mut text = format!(
-        "{} {}: {}, {}",
-        job.id,
-        render::pass_kind(job.kind()),
-        line(job.kind(), job, 0.0, None).replace("0/s, ", ""),
-        if workers.len() == 1 { "1 worker".to_owned() } else { format!("{} workers", workers.len()) }
-    );
+    by.push(if workers.len() == 1 { "1 worker".to_owned() } else { format!("{} workers", workers.len()) });
     let limits = jobs::limits(&tuning);
     if !limits.is_empty() {
-        text.push_str(&format!(", at most {limits}"));
+        by.push(format!("at most {limits}"));
     }
+    lines.push(format!("  {}", by.join(", ")));
     if tuning.paused {
-        text.push_str(", PAUSED");
+        lines.push(format!("  PAUSED: cutover tune {} --resume", job.id));
     } else if job.claims.is_empty() && job.waiting.is_empty() && job.segments > 0 {
-        text.push_str(&format!(": no worker; {} continues it", gist::command(job)));
+        lines.push(format!("  no worker; {} continues it", gist::command(job)));
+    } else if let Some(why) = slow(job).filter(|why| !why.starts_with(AT_ITS_LIMIT)) {
+        lines.push(format!("  slow: {why}"));
     }
     if !job.warning.is_empty() {
-        text.push_str(&format!("; no gate will accept it: {}", job.warning));
+        lines.push(format!("  no gate will accept it: {}", job.warning));
         if !job.warning_action.is_empty() {
-            text.push_str(&format!(". For one that counts: {}", job.warning_action));
+            lines.push(format!("  for one that counts: {}", job.warning_action));
         }
     }
-    text
+    lines
+}
+
+/// How long the rest takes at the rate so far.
+fn left(job: &v1::Job) -> Option<Duration> {
+    let scanned = job.counts.unwrap_or_default().scanned;
+    let is_early = (scanned as f64) < job.expected as f64 * ETA_FROM;
+    let works = !job.tuning.unwrap_or_default().paused && !job.claims.is_empty();
+    (works && scanned > 0 && job.age_ms > 0 && !is_early)
+        .then(|| {
+            let each_ms = job.age_ms as f64 / scanned as f64;
+            Duration::from_secs((each_ms * job.expected.saturating_sub(scanned) as f64 / 1000.0) as u64)
+        })
+        .filter(|left| !left.is_zero())
 }
 
 /// One pass under way.
@@ -305,6 +342,7 @@ pub(super) fn job_json(job: &v1::Job) -> Value {
         "waiting": job.waiting,
         "warning": Some(&job.warning).filter(|warning| !warning.is_empty()),
         "warning_action": Some(&job.warning_action).filter(|action| !action.is_empty()),
+        "expected": Some(job.expected).filter(|expected| *expected > 0),
         "age_ms": Some(job.age_ms).filter(|ms| *ms > 0),
         "claims": claims.collect::<Vec<_>>(),
     })

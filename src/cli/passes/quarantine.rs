@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{
     super::{Global, actor_or_user, out, render},
-    PassArgs, failed, read,
+    PassArgs, expiring, failed, read,
 };
 use crate::jobs::{
     Plan,
@@ -64,8 +64,8 @@ async fn list(global: &Global, path: PathBuf, limit: Option<u64>) -> anyhow::Res
     let quarantine = quarantine.with_context(|| format!("the quarantine {:?}", spec.quarantine_table))?;
     let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let most = limit.unwrap_or(if global.json { usize::MAX } else { LISTED });
-    let (mut all, mut lines) = (0_usize, Vec::new());
-    let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+    let (mut all, mut shown) = (0_usize, Vec::new());
+    let mut reasons: BTreeMap<String, (u64, String)> = BTreeMap::new();
     let mut rows = quarantine.as_deref().map(|quarantine| Rows::of(quarantine, &spec.migration, PATIENCE));
     while let Some(rows) = &mut rows
         && let Some(page) = rows.next().await?
@@ -78,9 +78,10 @@ async fn list(global: &Global, path: PathBuf, limit: Option<u64>) -> anyhow::Res
                 }
                 continue;
             }
-            *reasons.entry(generic(&row.reason)).or_default() += 1;
+            // Lengths differ from record to record, limits do not: the first record's reason stands for all like it.
+            reasons.entry(generic(&row.reason)).or_insert_with(|| (0, row.reason.clone())).0 += 1;
             if all <= most {
-                lines.push(row_line(&row));
+                shown.push(row_cells(&row));
             }
         }
     }
@@ -92,12 +93,17 @@ async fn list(global: &Global, path: PathBuf, limit: Option<u64>) -> anyhow::Res
         out::line(&format!("no record of {migration} is in quarantine"));
         return Ok(ExitCode::SUCCESS);
     }
-    out::line(&format!("{all} records of {migration} can't be moved:"));
-    let mut reasons: Vec<_> = reasons.into_iter().collect();
-    reasons.sort_by_key(|(_, records)| std::cmp::Reverse(*records));
-    reasons.iter().for_each(|(reason, records)| out::line(&format!("  {records} {reason}")));
+    let records = if all == 1 { "1 record".to_owned() } else { format!("{all} records") };
+    out::line(&format!("{records} of {migration} can't be moved:"));
+    let mut reasons: Vec<_> = reasons.into_values().collect();
+    reasons.sort_by_key(|(records, _)| std::cmp::Reverse(*records));
+    reasons.iter().for_each(|(records, reason)| {
+        let like = if *records > 1 { "like this: " } else { "" };
+        out::text(&format!("  {records} {like}{reason}"));
+    });
     out::line("");
-    lines.iter().for_each(|line| out::line(line));
+    let head = ["RECORD", "TO", "SINCE", "PASS", "REASON"];
+    render::table(head, &shown).iter().for_each(|line| out::line(line));
     if all > most {
         out::line(&format!("and {} more: --limit {all} shows all", all - most));
     }
@@ -106,11 +112,18 @@ async fn list(global: &Global, path: PathBuf, limit: Option<u64>) -> anyhow::Res
 }
 
 async fn retry(global: &Global, path: PathBuf) -> anyhow::Result<ExitCode> {
-    let pass = PassArgs { spec: path.clone(), create_tables: false, full: false };
+    let pass = PassArgs {
+        spec: path.clone(),
+        create_tables: false,
+        full: false,
+        new_tables: Vec::new(),
+        reason: None,
+    };
     let spec = pass.read()?;
     let global = &global.of_spec(&spec);
     global.channel().await?;
     let stores = pass.stores(&spec).await?;
+    expiring::check_stores(&spec, &stores).await?;
     let mut plan = Plan::of(&spec, v1::PassKind::Full, actor_or_user(None));
     plan.access = global.access()?;
     let (mut moved, mut present, mut gone, mut left) = (0_u64, 0_u64, 0_u64, 0_u64);
@@ -162,11 +175,12 @@ async fn retry(global: &Global, path: PathBuf) -> anyhow::Result<ExitCode> {
     Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn row_line(row: &Row) -> String {
-    let at = render::time(row.quarantined_at_ms);
+fn row_cells(row: &Row) -> [String; 5] {
     let short = |name: &str| console::truncate_str(name, NAME_MAX, "…").into_owned();
     let (tenant, key) = (short(&row.tenant), short(&row.key));
-    format!("{tenant:?}/{key:?} to the {}: {} ({}, {at})", row.toward.name(), row.reason, row.pass)
+    let (to, since) = (row.toward.name().to_owned(), render::time(row.quarantined_at_ms));
+    let pass = row.pass.split('/').next_back().unwrap_or_default().to_owned();
+    [format!("{tenant:?}/{key:?}"), to, since, pass, row.reason.clone()]
 }
 
 fn row_json(row: &Row) -> serde_json::Value {

@@ -29,9 +29,6 @@ pub(in crate::cli) struct Comparison {
         conflicts_with_all = ["sample", "sweep"]
     )]
     source_wins: bool,
-    /// Why records may be overwritten or deleted; kept in the history
-    #[arg(long, value_name = "TEXT", requires = "removes")]
-    reason: Option<String>,
     /// Compare only this share of the records, in percent; no gate accepts it
     #[arg(long, value_name = "PCT", value_parser = sample_ppm, conflicts_with_all = ["sweep", "repair"])]
     sample: Option<u32>,
@@ -49,7 +46,6 @@ pub(super) struct Settings {
     repair: bool,
     remove_extra: bool,
     source_wins: bool,
-    reason: String,
     sample_ppm: u32,
     pub(super) values: Option<Values>,
 }
@@ -68,7 +64,6 @@ impl Comparison {
             repair: self.repair,
             remove_extra: self.remove_extra,
             source_wins: self.source_wins,
-            reason: self.reason.unwrap_or_default(),
             sample_ppm: self.sample.unwrap_or(0),
             values: self.show_values.then(Values::default),
         }
@@ -90,7 +85,6 @@ impl Settings {
         plan.repair = self.repair;
         plan.remove_extra = self.remove_extra;
         plan.source_wins = self.source_wins;
-        plan.reason.clone_from(&self.reason);
         plan.sample_ppm = self.sample_ppm;
         plan.values.clone_from(&self.values);
         // Those who do something else don't join.

@@ -8,7 +8,9 @@ use super::{
 };
 use crate::domain::{
     Tenant, Violation,
-    plan::{ChangeWindow, ChangeWindows, EVERY_DAY, OnTrip, Part, Plan, Proof, Rules, Step, WhenBlind},
+    plan::{
+        ChangeWindow, ChangeWindows, EVERY_DAY, GOES_DOWN, OnTrip, Part, Plan, Proof, Rules, Step, WhenBlind,
+    },
 };
 
 const RUNGS: [Rung; 4] = [Rung::Dual, Rung::Mirrored, Rung::TargetFirst, Rung::TargetOnly];
@@ -45,12 +47,20 @@ pub fn plan(name: &str, text: &str) -> Result<Plan, Vec<String>> {
         let lines = if field.starts_with("steps[") { &lines } else { &windows };
         let line = at.and_then(|at| lines.get(at - 1).copied());
         let line = line.or_else(|| (field == "time_zone").then_some(zone));
-        let is_known = |unread| !field.starts_with("steps") || line.is_some_and(|line| line < unread);
+        // Whatever the unread step is, a share that falls below an earlier one falls.
+        let is_known = |unread| {
+            !field.starts_with("steps")
+                || line.is_some_and(|line| line < unread)
+                || message.contains(GOES_DOWN)
+        };
         if !unread.is_none_or(is_known) {
             return None;
         }
-        let told = line.map_or_else(String::new, |line| format!("line {line}: "));
-        Some((line.unwrap_or(0), format!("{told}{field}: {message}")))
+        Some(match line {
+            Some(line) if field.starts_with("steps[") => (line, format!("line {line}: {message}")),
+            Some(line) => (line, format!("line {line}: {field}: {message}")),
+            None => (0, format!("{field}: {message}")),
+        })
     };
     match Plan::of(steps, rules) {
         Ok(plan) if mistakes.is_empty() => return Ok(plan),
@@ -114,7 +124,8 @@ impl Reader<'_> {
             return *value;
         }
         let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        self.wrong(node, format!("{name}: give {}", names.join(" or ")));
+        let meant = alike(word, &names).unwrap_or_else(|| format!("give {}", names.join(" or ")));
+        self.wrong(node, format!("{name}: unknown {word:?}: {meant}"));
         T::default()
     }
 

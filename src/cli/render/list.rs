@@ -8,7 +8,7 @@ use super::{migration_json, pass_kind};
 use crate::{cli::percent, gist};
 
 /// Columns of a key on a terminal; of a pipe nobody cuts it.
-const KEY_MAX: usize = 15;
+const KEY_MAX: usize = 10;
 
 /// The table with its head. `is_terminal`: keys are cut, so that it fits 80 columns.
 pub(in crate::cli) fn list_table(listed: &v1::ListMigrationsResponse, is_terminal: bool) -> Vec<String> {
@@ -17,7 +17,7 @@ pub(in crate::cli) fn list_table(listed: &v1::ListMigrationsResponse, is_termina
     let head = row(
         &pad_str("MIGRATION", width, console::Alignment::Left, None),
         "STATE    ",
-        ["DUAL", "MIRR", "FIRST", "ONLY"].map(str::to_owned),
+        ["DUAL", "MIRROR", "FIRST", "ONLY"].map(str::to_owned),
         ["PLAN", "PASS", "LOST", "SINCE"].map(str::to_owned),
     );
     let rows = listed.migrations.iter().map(|migration| {
@@ -39,9 +39,9 @@ fn line(migration: &v1::Migration, glance: &v1::Glance, now_ms: u64, width: usiz
         "finished" | "abandoned" => state.dim(),
         _ => state,
     };
-    let rollout = migration.rollout.unwrap_or_default();
-    let shares = [rollout.dual_ppm, rollout.mirrored_ppm, rollout.target_first_ppm, rollout.target_only_ppm]
-        .map(share);
+    let shares = gist::stages(&migration.rollout.unwrap_or_default()).map(|(_, ppm)| share(ppm));
+    let [_, dual, mirrored, first, only] = shares;
+    let shares = [dual, mirrored, first, only];
     let since = migration.state_since.as_ref();
     let since = since.map_or("-".to_owned(), |since| short(now_ms.saturating_sub(since.at_ms)));
     let lost = match glance.lost {
@@ -60,12 +60,12 @@ fn standing(migration: &v1::Migration, glance: &v1::Glance) -> String {
     }
 }
 
-/// 15 + 9 + 21 + 8 + 12 + 4 + 5 and what is between them: 80.
+/// 10 + 10 + 24 + 8 + 12 + 4 + 5 and what is between them: 80.
 fn row(key: &str, state: &str, shares: [String; 4], [plan, pass, lost, since]: [String; 4]) -> String {
     let right = |text: &str, width| pad_str(text, width, console::Alignment::Right, None).into_owned();
     let left = |text: &str, width| pad_str(text, width, console::Alignment::Left, None).into_owned();
     let [dual, mirrored, first, only] = shares.map(|share| right(&share, 5));
-    let first = format!(" {first}");
+    let (mirrored, first) = (format!("  {mirrored}"), format!(" {first}"));
     let (plan, pass) = (left(&plan, 8), left(&pass, 12));
     let line = format!(
         "{key} {state} {dual}{mirrored}{first}{only}  {plan} {pass}{} {}",
@@ -109,7 +109,15 @@ fn pass(glance: &v1::Glance) -> String {
     let kind = pass_kind(job.kind());
     match (job.claims.is_empty(), job.segments) {
         (true, 1..) if job.waiting.is_empty() => style(format!("{kind} idle{more}")).yellow().to_string(),
-        _ => format!("{kind} {}%{more}", job.segments_done * 100 / job.segments.max(1)),
+        _ => {
+            let scanned = job.counts.unwrap_or_default().scanned;
+            let far = match job.expected {
+                0 => format!("{scanned}"),
+                // It is done when it has ended.
+                expected => format!("{}%", (scanned * 100 / expected).min(99)),
+            };
+            format!("{kind} {far}{more}")
+        }
     }
 }
 
@@ -157,7 +165,8 @@ mod tests {
         let job = v1::Job {
             kind: v1::PassKind::Reverse.into(),
             segments: 64,
-            segments_done: 12,
+            expected: 100_000,
+            counts: Some(v1::PassCounts { scanned: 18_900, ..Default::default() }),
             ..Default::default()
         };
         let job = v1::Job { claims: vec![v1::Claim::default()], ..job };
@@ -182,7 +191,7 @@ mod tests {
         let plain = console::strip_ansi_codes(&table[1]).into_owned();
         assert_eq!(
             plain.split_whitespace().collect::<Vec<_>>().join(" "),
-            "orders finished 100 99.9 12.3 <0.1 11/12 reverse 18%+ 120 119m"
+            "orders finished <0.1 87.6 12.3 <0.1 11/12 reverse 18%+ 120 119m"
         );
         assert!(list_table(&listed, false)[2].contains(&long), "a pipe gets all of a key");
     }

@@ -18,7 +18,7 @@ pub(in crate::cli) const fn pass_kind(kind: v1::PassKind) -> &'static str {
 }
 
 /// All differences together.
-pub(in crate::cli) const fn differences(differences: &v1::Differences) -> u64 {
+const fn differences(differences: &v1::Differences) -> u64 {
     let v1::Differences { missing, stale, ahead, extra, different, unversioned: _ } = *differences;
     missing + stale + ahead + extra + different
 }
@@ -51,12 +51,15 @@ pub(in crate::cli) fn evidence_line(evidence: &v1::Evidence) -> String {
     let bound = evidence.differ_at_most.map_or(String::new(), |share| {
         format!("; at most {} % of all records differ (95 % confidence)", domain::percent_up(share))
     });
+    let is_empty =
+        evidence.clean && matches!(kind, v1::PassKind::Full | v1::PassKind::Verify) && counts.scanned == 0;
+    let empty = if is_empty { "; NO RECORD FOUND: is the source the right table?" } else { "" };
     let (kind, job, settled) = (pass_kind(kind), &evidence.job, evidence.settled);
     let since = match settled {
         0 => "started before every instance had reported since the controller's start".to_owned(),
         settled => format!("started when every instance had reached revision {settled}"),
     };
-    format!("{kind} {job} {how}: {what}{rest}{bound}; {since}")
+    format!("{kind} {job} {how}: {what}{rest}{bound}{empty}; {since}")
 }
 
 /// Why a clean pass shows records that differ.
@@ -109,12 +112,18 @@ fn copied(kind: v1::PassKind, counts: &v1::PassCounts) -> String {
     });
     let met = counts.copied + counts.present + counts.stale + counts.quarantined + counts.failed;
     let others = if kind == v1::PassKind::Reverse { counts.scanned.saturating_sub(met) } else { 0 };
+    let newer = match (kind, found.ahead) {
+        (v1::PassKind::Reverse, _) => "newer in the source",
+        (_, 0) => "newer in the target",
+        _ => "newer in the target only at the first look",
+    };
     for (count, what) in [
         (others, "of tenants that were not at target-only"),
         (counts.present, "there already"),
-        (counts.stale, "newer there"),
+        (counts.stale.saturating_sub(if kind == v1::PassKind::Reverse { 0 } else { found.ahead }), newer),
+        (found.missing, "MISSING in the target"),
         (found.extra, "EXTRA in the target"),
-        (found.ahead, "of these STILL NEWER when read again"),
+        (found.ahead, "NEWER in the target"),
         (counts.target_only, "written at target-only"),
     ] {
         if count > 0 {
@@ -150,7 +159,8 @@ pub(in crate::cli) fn migration_of(job: &str) -> &str {
 }
 
 /// What to do about what a pass over the stores of a spec file has left, a line each.
-pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str) -> Vec<String> {
+/// `in_quarantine`: records that don't fit the target, as far as it is known.
+pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str, in_quarantine: u64) -> Vec<String> {
     let counts = evidence.counts.unwrap_or_default();
     let remaining = counts.remaining.unwrap_or_default();
     let migration = migration_of(&evidence.job);
@@ -178,9 +188,22 @@ pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str) -> Vec<String>
         ));
     }
     let behind = remaining.missing + remaining.stale;
-    if behind > 0 {
+    if behind > 0 && evidence.kind() != v1::PassKind::Reverse {
         lines.push(format!("{} are missing or older in the target", records(behind)));
-        lines.push(format!("  to copy them: cutover backfill {spec}, or cutover verify {spec} --repair"));
+        if in_quarantine > 0 {
+            lines.push(format!(
+                "  {} in quarantine don't fit, so no pass can copy them. Fix them: cutover quarantine list {spec}",
+                records(in_quarantine)
+            ));
+        }
+        let others = if in_quarantine > 0 { "then" } else { "to copy them" };
+        lines.push(format!("  {others}: cutover backfill {spec}, or cutover verify {spec} --repair"));
+        if remaining.missing > 0 {
+            lines.push(
+                "  if records expire (ttl), nothing is added where the target is read: first ramp those tenants to mirrored"
+                    .to_owned(),
+            );
+        }
     }
     let failed = evidence.counts.unwrap_or_default().failed;
     if failed > 0 {
@@ -191,6 +214,13 @@ pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str) -> Vec<String>
         ));
     }
     if evidence.kind() == v1::PassKind::Reverse {
+        if remaining.missing > 0 {
+            lines.push(format!(
+                "{} are in the source alone, and the target may never have had them: they were not deleted",
+                records(remaining.missing)
+            ));
+            lines.push("  write or delete them once more with an SDK, then run this again".to_owned());
+        }
         let kept_out = remaining.ahead + remaining.extra;
         if kept_out > 0 {
             lines.push(format!(
@@ -203,6 +233,13 @@ pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str) -> Vec<String>
         return lines;
     }
     let stamped = remaining.extra.saturating_sub(remaining.unversioned);
+    if stamped + remaining.ahead > 0 {
+        lines.push(
+            "if an earlier migration to this target was finished, the target is right and this source is out of date: \
+             don't overwrite it. Otherwise:"
+                .to_owned(),
+        );
+    }
     if stamped > 0 {
         lines.push(format!(
             "{stamped} records are in the target alone although they have a version: the source's were deleted, \
@@ -219,18 +256,14 @@ pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str) -> Vec<String>
     }
     if remaining.ahead > 0 {
         lines.push(format!(
-            "{} records have a higher version in the target: the source's were written, or the target's, without an \
-             SDK",
-            remaining.ahead
+            "{} newer in the target: something wrote them in one of the stores without an SDK",
+            if remaining.ahead == 1 {
+                "1 record is".to_owned()
+            } else {
+                format!("{} records are", remaining.ahead)
+            }
         ));
         lines.push("  write them once more with an SDK, which stamps them, then run this again".to_owned());
-    }
-    if stamped + remaining.ahead > 0 {
-        lines.push(
-            "if an earlier migration to this target was finished, the target is right and this source is out of date: \
-             don't overwrite it"
-                .to_owned(),
-        );
     }
     if stamped + remaining.ahead + remaining.different > 0 {
         lines.push("if the source is right in all of them, and everybody reads it:".to_owned());

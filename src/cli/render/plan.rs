@@ -68,9 +68,9 @@ pub(in crate::cli) fn in_short(view: &v1::PlanView) -> Vec<String> {
     }
     let mut lines = vec![match taken.checked_sub(1).and_then(|at| Some((at, steps.get(at)?))) {
         Some((at, step)) => {
-            format!("{}, {of} steps, now at {}", status(view), step_line(at, step).trim_start())
+            format!("{}, at step {} of {of}: {}", standing(view), at + 1, step_text(step))
         }
-        None => format!("{}, none of {of} steps taken", status(view)),
+        None => format!("{}, none of {of} steps taken", standing(view)),
     }];
     lines.extend((!view.held.is_empty()).then(|| format!("held: {}", view.held)));
     lines.extend(view.missing.iter().map(|missing| format!("waits for {}", missing_line(view, missing))));
@@ -84,6 +84,14 @@ fn status(view: &v1::PlanView) -> &'static str {
         v1::PlanStatus::Stopped => "stopped",
         v1::PlanStatus::Ended => "ended",
         v1::PlanStatus::Done => "done",
+    }
+}
+
+/// The same for people: a plan that runs may be held.
+fn standing(view: &v1::PlanView) -> &'static str {
+    match view.status() {
+        v1::PlanStatus::Running if !view.held.is_empty() => "held",
+        _ => status(view),
     }
 }
 
@@ -103,8 +111,9 @@ fn page(view: &v1::PlanView) -> Vec<String> {
     let plan = view.plan.clone().unwrap_or_default();
     let (done, of) = (view.taken.len(), plan.steps.len());
     let by = format!("applied {} by {}", time(view.applied_at_ms), view.applied_by);
+    let is = if view.status() == v1::PlanStatus::Ended { "has" } else { "is" };
     let mut page =
-        vec![format!("plan of {} is {}, {done} of {of} steps taken, {by}", view.migration, status(view))];
+        vec![format!("plan of {} {is} {}, {done} of {of} steps taken, {by}", view.migration, standing(view))];
     for (at, step) in plan.steps.iter().enumerate() {
         page.push(format!("{:<8} {}", state(view, at), step_line(at, step)));
         if let Some(taken) = view.taken.get(at) {
@@ -114,7 +123,7 @@ fn page(view: &v1::PlanView) -> Vec<String> {
     }
     page.extend((!plan.windows.is_empty()).then(|| format!("windows  {}", windows_line(&plan))));
     page.extend((!view.held.is_empty()).then(|| format!("held     {}", view.held)));
-    page.extend(view.missing.iter().map(|missing| format!("waits    {}", missing_line(view, missing))));
+    page.extend(view.missing.iter().map(|missing| format!("waits for {}", missing_line(view, missing))));
     page
 }
 
@@ -123,7 +132,10 @@ fn taken_line(taken: &v1::PlanTaken, next_ms: Option<u64>, now_ms: u64) -> Strin
     match (taken.settled_at_ms, next_ms) {
         (_, Some(next_ms)) => line += &format!(", over {}", time(next_ms)),
         (0, None) => line += ", not settled yet",
-        (settled_ms, None) => line += &format!(", settled for {}", lasted(now_ms.saturating_sub(settled_ms))),
+        (settled_ms, None) => {
+            let settled_ms = now_ms.saturating_sub(settled_ms);
+            line += &format!(", settled for {}", lasted(settled_ms - settled_ms % 1000));
+        }
     }
     if taken.shown_at_ms > 0 {
         line += &format!(", evidence complete {}", time(taken.shown_at_ms));
@@ -143,6 +155,16 @@ fn step_line(at: usize, step: &v1::PlanStep) -> String {
     let approval = if step.approval { "  approval" } else { "" };
     let (rung, evidence) = (super::rung(step.rung), evidence(step));
     format!("{:>3}  {rung:<12} {whom:>10}  bake {bake:<8} evidence {evidence}{approval}", at + 1)
+}
+
+/// A step in a sentence.
+fn step_text(step: &v1::PlanStep) -> String {
+    let (rung, bake) = (super::rung(step.rung), lasted(step.bake_ms));
+    let whom = match step.share_ppm {
+        Some(ppm) => format!("{} %", percent::text(ppm)),
+        None => named(&step.tenants),
+    };
+    format!("{rung} {whom}, bake {bake}, evidence {}", evidence(step))
 }
 
 fn named(tenants: &[String]) -> String {

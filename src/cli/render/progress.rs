@@ -94,7 +94,7 @@ pub(in crate::cli) fn progress_table(key: &str, progress: &v1::Progress, columns
         due_ms = point.at_ms + progress.width_ms;
         table.push(if is_wide { wide(point, progress.width_ms) } else { narrow(point, progress.width_ms) });
     }
-    table
+    table.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
 fn wide_head() -> [String; 2] {

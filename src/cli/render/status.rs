@@ -75,7 +75,7 @@ pub(in crate::cli) fn status_page(status: &v1::Status, width: usize) -> Vec<Stri
     push(String::new());
     for share in &status.shares {
         let filled = (u64::from(share.ppm) * BAR).div_ceil(1_000_000) as usize;
-        let (full, rest) = ("#".repeat(filled), ".".repeat(BAR as usize - filled));
+        let (full, rest) = ("█".repeat(filled), "·".repeat(BAR as usize - filled));
         push(format!("  {:<12} {full}{rest} {:>8} %", rung(share.rung), percent::text(share.ppm)));
     }
     if !status.waiting.is_empty() {
@@ -94,7 +94,7 @@ pub(in crate::cli) fn status_page(status: &v1::Status, width: usize) -> Vec<Stri
     let totals = status.totals.unwrap_or_default();
     push(String::new());
     push(format!(
-        "  reads  hit {}, miss {}, not found {}, migrated {}, mismatch {} of {} compared",
+        "  reads at target-first: hit {}, miss {}, not found {}, migrated {}; mismatch {} of {} compared",
         totals.hit, totals.miss, totals.not_found, totals.migrated, totals.mismatch, totals.compared
     ));
     push(format!(

@@ -54,6 +54,7 @@ struct Place {
     table: String,
     keys: Vec<(String, KeyType)>,
     columns: Option<Described>,
+    removes_by: Option<String>,
 }
 
 impl Place {
@@ -74,10 +75,12 @@ impl Init {
         let default = || column_name(&[source.table.to_ascii_lowercase()]).to_ascii_lowercase();
         let migration = self.migration.clone().unwrap_or_else(default);
         let mut passed = BTreeMap::new();
+        let removes_by = [&source.removes_by, &target.removes_by].into_iter().flatten().next();
+        let removes_by = removes_by.map(String::as_str);
         let draft = |sample: &Sample, passed: &BTreeMap<String, usize>| {
             let [of_source, of_target] = PASSWORD_ENV;
             let (source, target) = (source.side(of_source), target.side(of_target));
-            Draft { migration: &migration, source, target, sample, passed }.text()
+            Draft { migration: &migration, source, target, sample, removes_by, passed }.text()
         };
         let (text, _) = draft(&Sample::default(), &passed);
         let mut spec = read(&text, [&source.url, &target.url])?;
@@ -155,10 +158,12 @@ impl Init {
         let there = Place {
             keys: target.key_attributes(&table).await.unwrap_or_default(),
             columns: target.describe(&table).await.unwrap_or_default(),
+            removes_by: target.removes_by(&table).await.unwrap_or_default(),
             url: target,
             table,
         };
-        Ok((Place { url: source, table: from, keys, columns }, there))
+        let removes_by = source.removes_by(&from).await.context("the source")?;
+        Ok((Place { url: source, table: from, keys, columns, removes_by }, there))
     }
 }
 
@@ -208,8 +213,10 @@ fn pass(source: &Place, failing: &BTreeSet<String>, passed: &mut BTreeMap<String
 }
 
 fn head(looked: &Looked, undecided: usize) -> Vec<String> {
-    let mut lines =
-        vec![format!("A draft from {} records of the source, spread over its parts.", looked.checked)];
+    let mut lines = vec![match looked.checked {
+        1 => "A draft from 1 record of the source.".to_owned(),
+        records => format!("A draft from {records} records of the source, spread over its parts."),
+    }];
     match looked.misfits {
         0 => lines.push("All of them fit and come back as they are.".to_owned()),
         some => {
@@ -218,7 +225,8 @@ fn head(looked: &Looked, undecided: usize) -> Vec<String> {
         }
     }
     if undecided > 0 {
-        lines.push(format!("{undecided} attributes are for you to decide: look for NOT DECIDED."));
+        let many = if undecided == 1 { "1 thing is".to_owned() } else { format!("{undecided} things are") };
+        lines.push(format!("{many} for you to decide: look for NOT DECIDED."));
     }
     lines.push("Review it, then check it against all records:".to_owned());
     lines.push("    cutover backfill FILE --create-tables --dry-run --full".to_owned());

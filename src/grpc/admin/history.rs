@@ -4,7 +4,7 @@ use cutover_proto::v1;
 use tonic::Status;
 
 use crate::{
-    domain::{Event, Key, Refusal, Violation},
+    domain::{Event, Key, LOWERED_PIN, Refusal, Tenant, Violation},
     grpc::{convert, status},
     service::{ChainedEvent, HistoryQuery, Operate},
 };
@@ -138,3 +138,26 @@ pub(super) async fn page(
         chain: chain.filter(|_| proofs).map(convert::history::chain),
     })
 }
+
+/// Who pinned a tenant where it is, by the newest events: an operator, or whoever acknowledged its rollback.
+pub(super) async fn pinned_by(operate: &Operate, key: &Key, tenant: &Tenant) -> Option<String> {
+    let query = HistoryQuery { key: Some(key.clone()), limit: CHUNK, ..HistoryQuery::default() };
+    // Without the history the rest is explained all the same.
+    let events = operate.history(&query).await.ok()?;
+    events.iter().find_map(|event| {
+        let did = |line: &String| match line {
+            line if line.starts_with(&format!("pinned tenant {tenant} to ")) => Some("pinned it"),
+            line if line.starts_with(&format!("acknowledged; tenant {tenant} stays pinned")) => {
+                Some(ACKNOWLEDGED)
+            }
+            line if line.contains(LOWERED_PIN) && line.contains(&format!(" {tenant} (")) => {
+                Some(ACKNOWLEDGED)
+            }
+            _ => None,
+        };
+        let did = event.summary.iter().find_map(did)?;
+        Some(format!("since {} {did} (revision {})", event.actor, event.revision))
+    })
+}
+
+const ACKNOWLEDGED: &str = "acknowledged a rollback";

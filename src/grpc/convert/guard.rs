@@ -117,7 +117,7 @@ const fn failure(class: ErrorClass) -> &'static str {
         ErrorClass::Server => "failed in the store",
         ErrorClass::Constraint => "violated a constraint",
         ErrorClass::Serialization => "held data that can't be read or stored",
-        ErrorClass::Other => "failed otherwise: the services' logs say how",
+        ErrorClass::Other => "other errors: see the services' logs",
     }
 }
 

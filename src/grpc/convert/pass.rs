@@ -4,8 +4,8 @@ use cutover_proto::v1;
 use cutover_store::Id;
 
 use crate::{
-    domain::{Differences, Evidence, Finding, PassCounts, PassKind, Violation},
-    service::{Progress, TableIdentity, Tuning, Witness, operate::now_ms},
+    domain::{Differences, Evidence, Finding, PassCounts, PassKind, PassTables, TableIdentity, Violation},
+    service::{Progress, Tuning, Witness, operate::now_ms},
 };
 
 /// Maximum bytes of a table's id, and of its place.
@@ -73,9 +73,12 @@ pub(in crate::grpc) fn job(progress: &Progress, joined: bool) -> v1::Job {
         warning,
         warning_action,
         age_ms,
+        expected: job.expected,
         witnesses: record.witnesses.iter().map(witness_to_wire).collect(),
         source: record.source.as_ref().map(table_to_wire),
         target: record.target.as_ref().map(table_to_wire),
+        new_source: job.new_tables.source,
+        new_target: job.new_tables.target,
     }
 }
 
@@ -84,7 +87,14 @@ fn table_to_wire(table: &TableIdentity) -> v1::StoreIdentity {
     v1::StoreIdentity { id, place, ledger }
 }
 
-pub(in crate::grpc) fn table_from_wire(
+pub(in crate::grpc) fn tables_from_wire(
+    source: Option<v1::StoreIdentity>,
+    target: Option<v1::StoreIdentity>,
+) -> Result<PassTables, Violation> {
+    Ok(PassTables { source: table_from_wire("source", source)?, target: table_from_wire("target", target)? })
+}
+
+fn table_from_wire(
     field: &str,
     table: Option<v1::StoreIdentity>,
 ) -> Result<Option<TableIdentity>, Violation> {

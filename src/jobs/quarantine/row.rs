@@ -68,7 +68,7 @@ impl<'a> Rows<'a> {
 
 impl Row {
     /// `None`: a released row, or not one of ours.
-    fn read(id: Id, record: &Record) -> Option<Self> {
+    pub(super) fn read(id: Id, record: &Record) -> Option<Self> {
         let mut document = Document::decode(record.value.as_deref()?).ok()?;
         let mut text = |name: &str| match document.0.remove(name) {
             Some(Attribute::S(text)) => Some(text),

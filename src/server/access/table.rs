@@ -125,11 +125,37 @@ pub(super) fn is_stream(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|method| STREAMS.contains(&method))
 }
 
+/// Commands whose names differ from those of the calls that they make.
+const COMMANDS: &[(&str, &str)] = &[
+    ("CreateMigration", "create"),
+    ("UpdateMigration", "policy, guards"),
+    ("DeleteMigration", "delete"),
+    ("SetRollout", "ramp"),
+    ("SetPin", "pin"),
+    ("ClearPin", "unpin"),
+    ("Acknowledge", "ack"),
+    ("StartPlan", "plan apply"),
+    ("StopPlan", "plan stop"),
+    ("ApprovePlan", "plan approve"),
+    ("SkipPlanStep", "plan skip"),
+    ("ApproveRequest", "approve"),
+    ("WithdrawRequest", "withdraw"),
+    ("ConfirmRestore", "confirm"),
+    ("EvictInstance", "evict"),
+    ("TuneJob", "tune"),
+    ("CreateJob", "backfill, verify, reverse"),
+    ("FinishJob", "cancel"),
+];
+
 /// What a call is called in an error.
-pub(super) fn call(path: &str) -> &str {
+pub(super) fn call(path: &str) -> String {
     let name = path.trim_matches('/').rsplit('/').next().unwrap_or_default();
     let name = if path.starts_with("/ofrep/") || name.is_empty() { path } else { name };
-    &name[..name.floor_char_boundary(80)]
+    let name = &name[..name.floor_char_boundary(80)];
+    match COMMANDS.iter().find(|(call, _)| *call == name) {
+        Some((_, command)) => format!("{name} (cutover {command})"),
+        None => name.to_owned(),
+    }
 }
 
 #[cfg(test)]

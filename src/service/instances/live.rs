@@ -223,11 +223,11 @@ impl Live {
         others.map(|(_, heard)| heard).filter(|heard| heard.streams > 0 && !heard.record.parked)
     }
 
-    /// The process that reports under this id. 0 is the incarnation of one that registered without any: it must not
-    /// speak for another process.
+    /// The process that reports under this id. 0 identifies nobody: an older store may have a member that registered
+    /// with it, for which any number of processes would speak.
     pub(super) fn who(&self, instance_id: &str, incarnation: u64) -> Option<Who> {
-        let who = Who { instance_id: instance_id.to_owned(), incarnation };
-        self.members.contains_key(&who).then_some(who)
+        let who = Who::new(instance_id.to_owned(), incarnation);
+        (incarnation > 0 && self.members.contains_key(&who)).then_some(who)
     }
 
     /// What people call it: its id or, if several processes have that, its label.
@@ -277,9 +277,7 @@ impl Live {
         now: Instant,
         steady_ms: u64,
     ) -> Option<InstanceRecord> {
-        if who.incarnation > 0 {
-            self.gone.insert(who.clone(), now);
-        }
+        self.gone.insert(who.clone(), now);
         let heard = self.members.get_mut(who)?;
         if file_valid_ms == 0 || Mutation::Parked.is_left_out() {
             return None;

@@ -20,13 +20,18 @@ use crate::{
 pub struct Who {
     /// The id that operators see.
     pub instance_id: String,
-    /// Drawn by the process. 0: unknown.
+    /// Drawn by the process. 0: that of an older store's member.
     pub incarnation: u64,
 }
 
 impl Who {
+    pub(crate) fn new(instance_id: String, incarnation: u64) -> Self {
+        let incarnation = if Mutation::ProcessesAreMembers.is_left_out() { 0 } else { incarnation };
+        Self { instance_id, incarnation }
+    }
+
     pub(crate) fn of(record: &InstanceRecord) -> Self {
-        Self { instance_id: record.instance_id.clone(), incarnation: record.incarnation }
+        Self::new(record.instance_id.clone(), record.incarnation)
     }
 
     /// A name that no other process has, for counts and sequence numbers.

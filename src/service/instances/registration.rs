@@ -88,6 +88,13 @@ pub(super) fn seconds(wait: Duration) -> u64 {
 pub(super) fn check(record: &InstanceRecord) -> Result<(), Violation> {
     check_name("instance_id", &record.instance_id)?;
     check_name("service", &record.service)?;
+    if record.incarnation == 0 {
+        return Err(Violation::new(
+            "incarnation",
+            "0 does not identify a process: draw a random number from 1 to 2^64-1 when the process starts, and repeat \
+             it in every registration, report and goodbye",
+        ));
+    }
     for (field, text) in [("sdk", &record.sdk), ("tenant_fingerprint", &record.tenant_fingerprint)] {
         if text.len() > 128 || text.chars().any(char::is_control) {
             return Err(Violation::new(field, "give at most 128 bytes without control characters"));

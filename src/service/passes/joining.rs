@@ -16,6 +16,8 @@ impl Passes {
                 && !job.fingerprint.is_empty()
                 && job.fingerprint == pass.fingerprint
                 && job.cover == pass.cover
+                // Otherwise what an operator asserts would change nothing.
+                && job.new_tables.include(pass.new_tables)
         };
         match jobs.iter().find(same) {
             Some(job) if job.segments != pass.segments => {

@@ -1,36 +1,26 @@
-//! Checks that all workers of a pass have the same two tables. A pass that scans two sources would be clean
-//! and have half of each.
+//! Checks that all workers of a pass have the same two tables, and all passes of a migration. A pass that scans two
+//! sources would be clean and have half of each; one that scans another source than the one before would be clean and
+//! have nothing of it.
 
 use super::{Passes, key_of, operate};
 use crate::{
-    domain::{Gate, Job, Ledgers, PassKind, Refusal, Unmet},
-    store::{PassRecord, TableIdentity},
+    domain::{Change, Gate, Job, PassKind, PassTables, Refusal, Unmet},
+    service::operate::RequestMeta,
+    store::PassRecord,
 };
 
-/// The tables of a worker. `None`: the store has no identity.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tables {
-    /// The source table.
-    pub source: Option<TableIdentity>,
-    /// The target table.
-    pub target: Option<TableIdentity>,
-}
-
 impl Passes {
-    /// Refuses a worker whose tables differ from the pass's, or whose ledgers from those of earlier passes.
+    /// Refuses a worker whose tables differ from the pass's or from those of earlier passes, or whose ledgers do.
     pub(super) async fn check_tables(
         &self,
         job: &Job,
         worker: &str,
-        tables: &Tables,
+        tables: &PassTables,
     ) -> Result<(), operate::Error> {
-        let migration = self.registry.state().entry(&key_of(&job.id)?).map(|entry| entry.migration.clone());
-        if let Some(migration) = migration {
-            let unmet = migration.other_ledgers(job.kind, &ledgers(&tables.source, &tables.target));
-            if !unmet.is_empty() {
-                return Err(Refusal::Unmet(unmet).into());
-            }
-        }
+        // It must not change what the migration knows if the pass has other tables.
+        let mut record = Self::pass(&mut self.live(), job).record.clone();
+        check(&mut record, job, worker, tables)?;
+        self.know_tables(job, tables).await?;
         let is_unkept = {
             let mut live = self.live();
             let pass = Self::pass(&mut live, job);
@@ -47,17 +37,29 @@ impl Passes {
         }
         Ok(())
     }
-}
 
-/// The ledgers of these tables.
-pub(super) fn ledgers(source: &Option<TableIdentity>, target: &Option<TableIdentity>) -> Ledgers {
-    let ledger = |table: &Option<TableIdentity>| table.clone().map(|table| table.ledger).unwrap_or_default();
-    Ledgers { source: ledger(source), target: ledger(target) }
+    /// Keeps the tables with the migration, where later passes are compared with them. Mostly it knows them since the
+    /// pass began.
+    pub(super) async fn know_tables(&self, job: &Job, tables: &PassTables) -> Result<(), operate::Error> {
+        let key = key_of(&job.id)?;
+        let migration = self.registry.state().entry(&key).map(|entry| entry.migration.clone());
+        let Some(migration) = migration else { return Ok(()) };
+        let unmet = migration.other_ledgers(job.kind, &tables.ledgers());
+        if !unmet.is_empty() {
+            return Err(Refusal::Unmet(unmet).into());
+        }
+        if migration.must_learn(tables) {
+            let by = RequestMeta { actor: "controller".to_owned(), ..RequestMeta::default() };
+            let know = Change::KnowTables { id: job.id.clone(), tables: tables.clone() };
+            self.operate.change(&key, &know, &by).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Compares a worker's tables with the pass's. The first worker's tables become the pass's. True: they just
 /// did.
-fn check(record: &mut PassRecord, job: &Job, worker: &str, tables: &Tables) -> Result<bool, Refusal> {
+fn check(record: &mut PassRecord, job: &Job, worker: &str, tables: &PassTables) -> Result<bool, Refusal> {
     let writes_source = job.kind == PassKind::Reverse;
     let verb = |writes| if writes { "writes" } else { "scans" };
     let sides = [
@@ -90,7 +92,7 @@ fn check(record: &mut PassRecord, job: &Job, worker: &str, tables: &Tables) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Cover;
+    use crate::domain::{Cover, TableIdentity};
 
     fn job(kind: PassKind) -> Job {
         Job {
@@ -106,6 +108,8 @@ mod tests {
             source_wins: false,
             began_at_ms: 0,
             beside_reverse: false,
+            expected: 0,
+            new_tables: Default::default(),
         }
     }
 
@@ -127,8 +131,9 @@ mod tests {
     #[test]
     fn the_first_worker_says_which_tables_and_another_one_is_refused_by_name() {
         let mut record = PassRecord::default();
-        let mut check =
-            |worker, kind, source, target| check(&mut record, &job(kind), worker, &Tables { source, target });
+        let mut check = |worker, kind, source, target| {
+            check(&mut record, &job(kind), worker, &PassTables { source, target })
+        };
         let (here, there) = (|| table("eu-west-1"), || table("us-east-1"));
         assert_eq!(check("a", PassKind::Full, here(), None), Ok(true));
         assert_eq!(check("b", PassKind::Full, here(), here()), Ok(true), "of the target nobody knew");

@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use crate::store::Error;
@@ -47,6 +48,8 @@ pub enum Fault {
     Lost,
     /// It is not done, and no answer ever arrives.
     Hung,
+    /// It takes this long.
+    Slow(Duration),
 }
 
 type Choose = Box<dyn Fn(Call) -> Option<Fault> + Send + Sync>;
@@ -86,12 +89,13 @@ impl Faults {
             }
             Some(Fault::Lost) => return Err(unknown("the request was lost")),
             Some(Fault::Hung) => return std::future::pending().await,
+            Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
             _ => {}
         }
         // A refused call was not executed, whatever happens to the answer.
         let made = make()?;
         match fault {
-            None | Some(Fault::Before | Fault::Lost | Fault::Hung) => Ok(made),
+            None | Some(Fault::Before | Fault::Lost | Fault::Hung | Fault::Slow(_)) => Ok(made),
             Some(Fault::Silent) => {
                 drop(made);
                 std::future::pending().await

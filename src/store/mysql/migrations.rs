@@ -8,7 +8,8 @@ use sqlx::MySqlConnection;
 use super::MySql;
 use crate::store::{
     Leader, Lease, OpenError,
-    server::{dialect::Dialect as _, new_id, open::led, statement::Statement, transaction::is_seated},
+    entry::new_id,
+    server::{dialect::Dialect as _, open::led, statement::Statement, transaction::is_seated},
     sql::row::Columns as _,
 };
 

@@ -5,8 +5,7 @@ use crate::store::{
     ChainPage, Error,
     sql::{
         chain::{self, CHAINED},
-        entry::EVENT,
-        row::{Columns as _, int},
+        row::{Columns as _, EVENT, int},
     },
 };
 

@@ -10,10 +10,8 @@ use crate::{
     domain::{Event, Hash},
     store::{
         Commit, Error,
-        sql::{
-            entry::{Encoded, encoded},
-            row::{Columns as _, int},
-        },
+        entry::{Encoded, encoded},
+        sql::row::{Columns as _, int},
     },
 };
 

@@ -29,6 +29,17 @@ impl Failure {
                 "no connection was free or could be opened in time: is the server up, or busy?".to_owned(),
             ),
             sqlx::Error::Configuration(why) => Self::Other(why.to_string()),
+            sqlx::Error::Io(why) => {
+                let why = why.to_string();
+                let why = why.split(" (os error").next().unwrap_or_default();
+                Self::Other(format!(
+                    "no connection ({why}): is the address right, is the server up, and may this machine reach it?"
+                ))
+            }
+            sqlx::Error::Tls(why) => Self::Other(format!(
+                "no TLS connection ({why}): check the server's certificate and sslmode in the URL \
+                 (docs/guides/replicas.md)"
+            )),
             _ => Self::Other(error.to_string()),
         }
     }

@@ -13,10 +13,8 @@ use super::{
 };
 use crate::store::{
     Error, TOKEN_EVENTS_MAX, TokenChange, TokenEvent, TokenRecord, TokenStore,
-    sql::{
-        entry::encoded,
-        row::{Columns as _, int, json, number},
-    },
+    entry::encoded,
+    sql::row::{Columns as _, int, json, number},
 };
 
 #[async_trait]

@@ -1,9 +1,9 @@
 //! A page of the chain of events, from rows.
 
-use super::row::{Columns, event, number, text, unreadable};
+use super::row::{Columns, event, number, text};
 use crate::{
     domain::Hash,
-    store::{ChainPage, ChainState, ChainedEvent, Dropped, Error},
+    store::{ChainPage, ChainState, ChainedEvent, Dropped, Error, entry::unreadable},
 };
 
 /// The columns of [`page`]'s events, besides those of an event.

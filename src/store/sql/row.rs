@@ -4,9 +4,16 @@ use serde::de::DeserializeOwned;
 use sqlx::Row;
 
 use crate::{
-    domain::{Event, Key, Violation},
-    store::Error,
+    domain::{Event, Key},
+    store::{
+        Error,
+        entry::{parse, unreadable},
+    },
 };
+
+/// Events as they are read without their rows.
+pub(in crate::store) const EVENT: &str =
+    r#"revision, "key", at_ms, actor, reason, request_id, "change", summary, document"#;
 
 /// A row of any SQL database that is used here.
 pub(in crate::store) trait Columns: Row {
@@ -74,14 +81,6 @@ pub(in crate::store) fn json<T: DeserializeOwned>(
     serde_json::from_str(text).map_err(|error| unreadable(&what(), error))
 }
 
-pub(in crate::store) fn parse<T>(
-    text: &str,
-    what: &str,
-    parse: impl Fn(&str) -> Result<T, Violation>,
-) -> Result<T, Error> {
-    parse(text).map_err(|violation| unreadable(what, violation))
-}
-
 /// An event, with its rows only if they were requested.
 pub(in crate::store) fn event(row: &impl Columns, with_rows: bool) -> Result<Event, Error> {
     let revision = number(row, "revision")?;
@@ -101,8 +100,4 @@ pub(in crate::store) fn event(row: &impl Columns, with_rows: bool) -> Result<Eve
         document,
         rows: if with_rows { json(row, "rows", what)? } else { Vec::new() },
     })
-}
-
-pub(in crate::store) fn unreadable(what: &str, error: impl std::fmt::Display) -> Error {
-    Error::Corrupt(format!("{what} can't be read ({error}): restore the store from a backup"))
 }

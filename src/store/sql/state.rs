@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use imbl::OrdMap;
 use serde::de::DeserializeOwned;
 
-use super::row::{Columns, json, number, parse, text, unreadable};
+use super::row::{Columns, json, number, text};
 use crate::{
     domain::{Document, Key, Migration, Tenant, TenantRow},
-    store::{Error, StoredState},
+    store::{
+        Error, StoredState,
+        entry::{parse, unreadable},
+    },
 };
 
 /// The counter's columns that the state is made from.

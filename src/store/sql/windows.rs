@@ -1,11 +1,11 @@
 //! Windows: their names in the tables, and what becomes of stored ones.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::row::{Columns, int, json, number, text};
 use crate::{
-    domain::{Counts, Scale, WindowId},
-    store::{Counted, Error},
+    domain::{Counts, WindowId},
+    store::{Error, windows::name},
 };
 
 /// Windows in one statement.
@@ -13,15 +13,6 @@ pub(in crate::store) const BATCH: usize = 500;
 
 /// A window in the tables: migration, scale and beginning.
 pub(in crate::store) type StoredId = (String, String, i64);
-
-pub(in crate::store) const fn name(scale: Scale) -> &'static str {
-    match scale {
-        Scale::Revision => "revision",
-        Scale::Second => "second",
-        Scale::Minute => "minute",
-        Scale::HalfHour => "half-hour",
-    }
-}
 
 pub(in crate::store) fn stored_id(id: &WindowId) -> StoredId {
     (id.key.to_string(), name(id.scale).to_owned(), int(id.at))
@@ -42,10 +33,4 @@ pub(in crate::store) fn merged(
         merged.entry(stored_id(id)).or_default().merge(counts);
     }
     Ok(merged)
-}
-
-/// Migrations that got windows of revisions, whose number is limited.
-pub(in crate::store) fn with_revisions(counted: &Counted) -> BTreeSet<&str> {
-    let of_revisions = counted.windows.iter().filter(|(id, _)| id.scale == Scale::Revision);
-    of_revisions.map(|(id, _)| id.key.as_str()).collect()
 }

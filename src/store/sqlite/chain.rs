@@ -9,8 +9,7 @@ use crate::{
         ChainPage, Error,
         sql::{
             chain::{self, CHAINED},
-            entry::EVENT,
-            row::int,
+            row::{EVENT, int},
         },
     },
 };

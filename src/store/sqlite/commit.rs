@@ -4,10 +4,7 @@ use sqlx::{Connection, SqliteConnection};
 
 use crate::{
     domain::Hash,
-    store::{
-        Commit,
-        sql::{entry::Encoded, row::int},
-    },
+    store::{Commit, entry::Encoded, sql::row::int},
 };
 
 /// Why a write was not made.

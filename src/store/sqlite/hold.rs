@@ -34,13 +34,8 @@ pub(in crate::store) fn hold(path: &Path, holder: &str) -> Result<File, OpenErro
             let mut told = String::new();
             // The lock shows that somebody holds it; who it is is only for people.
             let _ = (&mut file).take(TOLD_MAX_BYTES).read_to_string(&mut told);
-            let told = told.trim();
-            let who = if told.is_empty() { String::new() } else { format!(" ({told})") };
-            return Err(OpenError::Locked(format!(
-                "{} is in use by another controller{who}: two would not wait for each other's instances. \
-                 Stop that one first, or give this one another --store",
-                path.display()
-            )));
+            let who = if told.trim().is_empty() { "it does not say which" } else { told.trim() };
+            return Err(OpenError::InUse { store: path.display().to_string(), who: who.to_owned() });
         }
         Err(TryLockError::Error(error)) => return Err(place(error)),
     }

@@ -11,6 +11,8 @@ use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 use super::{SqliteStore, begin_history, failure::Failure, open::check_place};
 use crate::store::OpenError;
 
+const A_BACKUP: &str = "give a file that cutover backup wrote";
+
 /// Copies `file` to `path`, where nothing may exist. The copy is checked like any store that is opened, and
 /// appears under its name only when it is complete.
 pub(in crate::store) async fn restore(path: &Path, file: &Path) -> Result<(), OpenError> {
@@ -22,6 +24,17 @@ pub(in crate::store) async fn restore(path: &Path, file: &Path) -> Result<(), Op
         )));
     }
     let place = |error: io::Error| OpenError::Place(format!("can't copy {}: {error}", file.display()));
+    let metadata = fs::metadata(file).map_err(|error| {
+        let why = error.to_string();
+        let why = why.split(" (os error").next().unwrap_or_default().to_owned();
+        OpenError::Place(format!(
+            "can't read {}: {why}. Give a file that cutover backup wrote",
+            file.display()
+        ))
+    })?;
+    if !metadata.is_file() {
+        return Err(OpenError::Place(format!("{} is not a file: {A_BACKUP}", file.display())));
+    }
     let part = beside(&path, ".part");
     let leftovers = ["", "-wal", "-shm"].map(|end| beside(&part, end));
     leftovers.iter().for_each(|left| drop(fs::remove_file(left)));
@@ -41,7 +54,7 @@ pub(in crate::store) async fn restore(path: &Path, file: &Path) -> Result<(), Op
 /// Opens the copy as a store, and gives it a new history.
 async fn mark(part: &Path, file: &Path) -> Result<(), OpenError> {
     // All checks of opening: whose it is, whether it is intact, and its tables.
-    let store = SqliteStore::open(part).await?;
+    let store = SqliteStore::open(part).await.map_err(|error| no_backup(error, file))?;
     store.readers.close().await;
     store.writer.close().await;
     let failed = |error: sqlx::Error| Failure::of(&error).into_open_error(file);
@@ -52,6 +65,20 @@ async fn mark(part: &Path, file: &Path) -> Result<(), OpenError> {
     // One file again, without a log beside it.
     sqlx::query("PRAGMA journal_mode = DELETE").execute(&mut connection).await.map_err(failed)?;
     connection.close().await.map_err(failed)
+}
+
+/// What is wrong with the copy is wrong with the file that was given.
+fn no_backup(error: OpenError, file: &Path) -> OpenError {
+    let file = file.display();
+    match error {
+        OpenError::Corrupt(_) => OpenError::Corrupt(format!(
+            "{file} is damaged, or not a backup of a controller's store: {A_BACKUP}"
+        )),
+        OpenError::Foreign(_) => {
+            OpenError::Foreign(format!("{file} is another program's database, not a backup: {A_BACKUP}"))
+        }
+        other => other,
+    }
 }
 
 fn beside(path: &Path, end: &str) -> PathBuf {

@@ -6,10 +6,8 @@ use sqlx::Connection as _;
 use super::{SqliteStore, Unwritten};
 use crate::store::{
     Error, TOKEN_EVENTS_MAX, TokenChange, TokenEvent, TokenRecord, TokenStore,
-    sql::{
-        entry::encoded,
-        row::{int, json, number},
-    },
+    entry::encoded,
+    sql::row::{int, json, number},
 };
 
 #[async_trait]

@@ -8,11 +8,12 @@ use crate::{
     domain::{Counts, Scale, WindowId},
     store::{
         Counted, Error, WindowQuery, WindowStore,
+        entry::encoded,
         sql::{
-            entry::encoded,
             row::{int, json, number},
-            windows::{BATCH, merged, name, stored_id, with_revisions},
+            windows::{BATCH, merged, stored_id},
         },
+        windows::{name, with_revisions},
     },
 };
 

@@ -31,7 +31,7 @@ fn check(bytes: &[u8]) {
         let id = Id { tenant: "acme".to_owned(), key: "order-1".to_owned() };
         match mapping.to_row(&document) {
             Ok(row) => {
-                assert_eq!(row.len(), mapping.names().count());
+                assert_eq!(row.len(), mapping.names().count() + mapping.children().len());
                 assert_eq!(mapping.from_row(&row).as_ref(), Ok(&document), "what fits comes back");
                 assert_eq!(mapping.check(std::slice::from_ref(&document)), []);
                 assert_eq!(table.fit(&id, &record), Ok(()));
@@ -46,7 +46,16 @@ fn check(bytes: &[u8]) {
         }
     }
     for row in rows {
-        check_row(mapping, &row[..mapping.names().count()]);
+        let mut own = row[..mapping.names().count()].to_vec();
+        for child in mapping.children() {
+            let element = |at: i64| {
+                let cells = row.iter().cycle().skip(at as usize).take(child.elements.names().count());
+                std::iter::once(Cell::Int(at)).chain(cells.cloned()).collect()
+            };
+            let nulls = row.iter().filter(|cell| **cell == Cell::Null).count();
+            own.push(Cell::Rows((0..nulls as i64 % 4).map(element).collect()));
+        }
+        check_row(mapping, &own);
     }
 }
 

@@ -200,6 +200,19 @@ fn content(text: &mut String, draw: &mut Draw<'_>, mistakes: bool) {
     for (at, column) in columns {
         let _ = writeln!(text, "[[target.columns]]\nname = \"c{at}\"\n{column}");
     }
+    if draw.one_in(3) {
+        let from = draw.pick(draw::NAMES);
+        let _ = writeln!(text, "[[target.children]]\nfrom = [\"{from}\"]\ntable = \"order_lines\"");
+        text.push_str(draw.pick(&[
+            "",
+            "overflow = \"rest\"\n",
+            "overflow = \"rest\"\non_misfit = \"overflow\"\n",
+        ]));
+        mistake(text, draw, mistakes);
+        for (at, column) in draw.some(3, |draw| column(draw, mistakes)).into_iter().enumerate() {
+            let _ = writeln!(text, "[[target.children.columns]]\nname = \"c{at}\"\n{column}");
+        }
+    }
 }
 
 fn column(draw: &mut Draw<'_>, mistakes: bool) -> String {
@@ -299,6 +312,8 @@ fn mistake(text: &mut String, draw: &mut Draw<'_>, mistakes: bool) {
         "labels",
         "colour",
         "key_prefix",
+        "children",
+        "position",
     ]);
     let value = draw.pick(&[
         "\"orders\"",
@@ -320,6 +335,7 @@ fn mistake(text: &mut String, draw: &mut Draw<'_>, mistakes: bool) {
         "\"mysql://u:pa5sw0rd-marker@:x/shop\"",
         "'''\na'''",
         "[{ key_prefix = \"A\", table = \"a\" }, { key_prefix = \"AB\", table = \"a\" }]",
+        "[{ from = \"a\", table = \"b\", value = { name = \"c\", type = \"text\" } }]",
         "\"\\u0000\"",
         "",
     ]);

@@ -74,7 +74,7 @@ async fn from_the_first_token_to_the_last() {
     assert!(not_ada.code == 65 && not_ada.err.contains("needs the role admin"), "{not_ada:?}");
 
     let listed = say(&["token", "list"], &file("root")).await;
-    assert!(listed.out.contains("operator,approver") && listed.out.contains("in 89 d"), "{listed:?}");
+    assert!(listed.out.contains("operator,approver") && listed.out.contains("in 90 d"), "{listed:?}");
     let rotated = say(&["token", "rotate", "ada", "--keep-old", "1h"], &file("root")).await;
     assert_ne!(rotated.out.trim(), ada_text);
     assert_eq!(say(&["list"], &file("ada")).await.code, 0, "the old one is kept");

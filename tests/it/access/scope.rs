@@ -19,8 +19,11 @@ async fn started() -> (Guarded, String) {
 async fn it_decides_for_its_own_migrations_only() {
     let (guarded, shop) = started().await;
     let mut routing = guarded.routing(&shop).await;
-    let ask =
-        |migration: &str| v1::DecideRequest { migration: migration.to_owned(), tenant: "acme".to_owned() };
+    let ask = |migration: &str| v1::DecideRequest {
+        migration: migration.to_owned(),
+        tenant: "acme".to_owned(),
+        ..Default::default()
+    };
     routing.decide(ask("orders")).await.unwrap();
     let refused = routing.decide(ask("users")).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);

@@ -88,7 +88,7 @@ impl Office {
             [guarded.admin(&ada).await, guarded.admin(&bob).await, guarded.admin(&eve).await];
         let on = v1::Policy { two_persons: true, soak_ms: 3_600_000, ..Default::default() };
         let set = ada.update_migration(policy(on)).await.unwrap().into_inner();
-        assert!(set.waiting.is_empty() && set.changes[0].contains("two persons on"), "{set:?}");
+        assert!(set.waiting.is_empty() && set.changes[0].contains("two persons off -> on"), "{set:?}");
         Self { guarded, ada, bob, eve }
     }
 

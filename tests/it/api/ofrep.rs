@@ -136,6 +136,7 @@ async fn hold_everybody(controller: &Controller) {
     let watch = |last_revision, history_id| WatchRequest {
         instance_id: "a".to_owned(),
         service: "orders-api".to_owned(),
+        incarnation: 1,
         last_revision,
         history_id,
         ..Default::default()

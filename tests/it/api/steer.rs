@@ -170,7 +170,7 @@ async fn callers_without_an_sdk_are_in_the_status_until_their_answers_expire() {
     assert!((1..=11_000).contains(&callers["waited_for_ms"].as_u64().unwrap()), "{callers}");
     assert!(callers["asked_ms"].as_u64().unwrap() < 11_000, "{callers}");
     let said = waiting["gist"]["what"].as_str().unwrap();
-    assert!(said.contains("callers without an SDK (Decide, OpenFeature) may still act on answers"), "{said}");
+    assert!(said.contains("cached answers of Decide or OpenFeature from before revision"), "{said}");
     let rolled_back = done(&controller, "Rollback", &json!({ "key": "orders" })).await;
     assert_eq!(rolled_back["ways"], json!(["100 % of the tenants: dual -> source-only"]), "{rolled_back}");
     let tripped = status(&controller).await;

@@ -1,7 +1,11 @@
 //! A backup of a running controller, and what a restored one does before it is confirmed.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+use cutover::store::open_store;
 use cutover_client::{Client, Options};
 use cutover_core::routing::Rung;
 use cutover_proto::v1;
@@ -56,11 +60,11 @@ async fn a_restored_store_moves_nobody_until_somebody_has_looked() {
     assert!(early.err.contains("instances may still connect"), "{early:?}");
     at(url, "decide orders tenant-1").await.fails(&["cutover confirm orders"]);
     until(async || {
-        let early = at(url, "confirm orders --target-only 0").await;
+        let early = at(url, "confirm orders --target-only 10 --reason log").await;
         (!early.err.contains("may still connect")).then_some(())
     })
     .await;
-    at(url, "confirm orders --target-only 0").await.fails(&["--reason"]);
+    at(url, "confirm orders --target-only 0").await.misused(&["confirm also needs --reason"]);
     let wrong = at(url, "confirm orders --target-only 10 --reason log").await;
     assert!(wrong.err.contains("--target-only 0 or less"), "an instance knows better: {wrong:?}");
     let confirmed = at(url, "confirm orders --target-only 0 --reason log").await.done();
@@ -92,6 +96,7 @@ async fn an_instance_from_the_future_holds_every_migration() {
     let watch = |last_revision, history_id: String| v1::WatchRequest {
         instance_id: "a".to_owned(),
         service: "orders-api".to_owned(),
+        incarnation: 1,
         last_revision,
         history_id,
         ..Default::default()
@@ -138,4 +143,50 @@ async fn until<T>(mut found: impl AsyncFnMut() -> Option<T>) -> T {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), look).await.expect("in time")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_made_while_changes_are_committed_is_of_one_moment() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql").await.done();
+    let mut admin = controller.admin().await;
+    let pinning = tokio::spawn(async move {
+        for n in 0.. {
+            let pin = v1::SetPinRequest {
+                key: "orders".to_owned(),
+                tenant: format!("tenant-{}", n % 50),
+                rung: if n % 3 == 0 { v1::Rung::SourceOnly } else { v1::Rung::Dual }.into(),
+                wait: true,
+                ..Default::default()
+            };
+            admin.set_pin(pin).await.unwrap();
+        }
+    });
+    let mut revisions = BTreeSet::new();
+    for n in 0..8 {
+        let file = dir.path().join(format!("backup-{n}.db"));
+        at(url, &format!("backup {}", file.display())).await.done();
+        let store = open_store(&format!("sqlite:{}", file.display())).await.unwrap();
+        let (state, events) = (store.snapshot().await.unwrap(), store.changes(0, 100_000).await.unwrap());
+        let [migration] = state.migrations.as_slice() else { panic!("one is there") };
+        let newest = events.last().unwrap();
+        assert_eq!((state.revision, migration.revision), (newest.revision, newest.revision), "backup {n}");
+        assert_eq!(Some(&*migration.document), newest.document.as_ref(), "backup {n}");
+        let mut tenants = BTreeMap::new();
+        for (tenant, row) in events.iter().flat_map(|event| &event.rows) {
+            match row {
+                Some(row) => tenants.insert(tenant.clone(), *row),
+                None => tenants.remove(tenant),
+            };
+        }
+        let stored: BTreeMap<_, _> =
+            migration.tenants.iter().map(|(tenant, row)| (tenant.clone(), *row)).collect();
+        assert_eq!(stored, tenants, "backup {n}");
+        revisions.insert(state.revision);
+    }
+    assert!(revisions.len() > 4, "changes were committed meanwhile: {revisions:?}");
+    pinning.abort();
+    controller.stop().await;
 }

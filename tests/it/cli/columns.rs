@@ -37,7 +37,8 @@ fn record(n: u64) -> Record {
             r#"{{"n":{{"N":"{n}"}},"lines":{{"L":[{{"NS":["1","2.5"]}},{{"M":{{"x":{{"BS":["AA=="]}}}}}}]}},"paid":{{"NULL":true}}}}"#
         ),
         _ => format!(
-            r#"{{"n":{{"N":"{n}"}},"paid":{{"BOOL":false}},"sig":{{"B":""}},"name":{{"S":"\u00e4\ud83d\ude80 '\" "}}}}"#
+            r#"{{"n":{{"N":"{n}"}},"paid":{{"BOOL":false}},"sig":{{"B":""}},"name":{{"S":"\u00e4\ud83d\ude80 '\" "}},"items":{{"L":[{}]}}}}"#,
+            vec![r#"{"M":{"sku":{"S":"a"},"at":{"N":"1.5"}}},{"M":{}}"#; n as usize % 4].join(",")
         ),
     };
     let document = Document::decode(json.as_bytes()).unwrap();
@@ -66,12 +67,22 @@ columns = [
 ]
 "#;
 
+/// The same, with a table for the items.
+fn with_items() -> String {
+    format!(
+        "{COLUMNS}[[target.children]]\nfrom = \"items\"\ntable = \"items_{}\"\nkey = \"of_order\"\noverflow = \"rest\"\n\
+         columns = [{{ name = \"sku\", type = \"varchar(9)\" }}]\n",
+        std::process::id()
+    )
+}
+
 /// Writes the spec of a move from `source.db` to a table of columns; its path, and the spec.
 fn spec(dir: &TempDir, target: &str, columns: &str) -> (String, Spec) {
     let text = format!(
         "migration = \"orders\"\nresidual_ms = 0\n[source]\nurl = \"sqlite:{}/source.db\"\ntable = \"orders\"\n\
-         [target]\nurl = \"{target}\"\ntable = \"orders_{}\"\n{columns}",
+         [target]\nurl = \"{target}\"\ntable = \"{}_{}\"\n{columns}",
         dir.path().display(),
+        if columns.contains("children") { "with_items" } else { "orders" },
         std::process::id()
     );
     let path = dir.path().join("orders.toml");
@@ -83,12 +94,12 @@ async fn open(spec: &Spec) -> Arc<dyn Store> {
     spec.target.open(Missing::Refuse, |_| None).await.unwrap()
 }
 
-async fn is_moved_compared_and_moved_back(target: &str, dir: &TempDir) {
+async fn is_moved_compared_and_moved_back(target: &str, columns: &str, dir: &TempDir) {
     let controller = Controller::start(dir.path(), 0).await;
     let url = controller.url.as_str();
     at(url, "create orders --source one --target other").await.done();
     let whole = source(&dir.path().join("source.db"), (0..RECORDS).map(|n| (id(n), record(n)))).await;
-    let (path, spec) = spec(dir, target, COLUMNS);
+    let (path, spec) = spec(dir, target, columns);
 
     ramp(url, "--mirrored").await;
     let told = at(url, &format!("backfill {path} --create-tables --dry-run")).await.done();
@@ -125,21 +136,35 @@ async fn is_moved_compared_and_moved_back(target: &str, dir: &TempDir) {
 async fn records_move_into_columns_of_a_file_and_back() {
     let dir = TempDir::new().unwrap();
     let target = format!("sqlite:{}/target.db", dir.path().display());
-    is_moved_compared_and_moved_back(&target, &dir).await;
+    is_moved_compared_and_moved_back(&target, COLUMNS, &dir).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_move_into_child_tables_of_a_file_and_back() {
+    let dir = TempDir::new().unwrap();
+    let target = format!("sqlite:{}/target.db", dir.path().display());
+    is_moved_compared_and_moved_back(&target, &with_items(), &dir).await;
 }
 
 #[cfg(feature = "mysql")]
 #[tokio::test(flavor = "multi_thread")]
 async fn records_move_into_columns_of_mariadb_and_back() {
     let Some(target) = crate::support::server::given("CUTOVER_TEST_MYSQL") else { return };
-    is_moved_compared_and_moved_back(&target, &TempDir::new().unwrap()).await;
+    is_moved_compared_and_moved_back(&target, COLUMNS, &TempDir::new().unwrap()).await;
 }
 
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread")]
 async fn records_move_into_columns_of_postgresql_and_back() {
     let Some(target) = crate::support::server::given("CUTOVER_TEST_POSTGRES") else { return };
-    is_moved_compared_and_moved_back(&target, &TempDir::new().unwrap()).await;
+    is_moved_compared_and_moved_back(&target, COLUMNS, &TempDir::new().unwrap()).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn records_move_into_child_tables_of_postgresql_and_back() {
+    let Some(target) = crate::support::server::given("CUTOVER_TEST_POSTGRES") else { return };
+    is_moved_compared_and_moved_back(&target, &with_items(), &TempDir::new().unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,9 +189,9 @@ async fn a_dry_run_tells_what_would_not_come_through_and_moves_nothing() {
     assert_eq!((said.code, said.err.as_str()), (1, ""), "{said:?}");
     let told = said.out;
     assert!(told.contains("checked 57 records of the source: 8 do not fit:"), "{told}");
-    assert!(told.contains("  7 in the target, the first \"shop-"), "{told}");
+    assert!(told.contains("  7 do not fit the target, the first \"shop-"), "{told}");
     assert!(told.contains(": name: 21 characters where varchar(5) takes 5"), "{told}");
-    assert!(told.contains("  1 in the target, the first \"shop-4\"/\"order-200\": value: "), "{told}");
+    assert!(told.contains("  1 does not fit the target: \"shop-4\"/\"order-200\": value: "), "{told}");
     assert!(!told.contains("secret"), "{told}");
     let said = at(url, &format!("verify {path} --dry-run --json")).await;
     let told: serde_json::Value = serde_json::from_str(&said.out).unwrap();
@@ -249,7 +274,7 @@ async fn a_record_that_could_not_come_back_is_copied_and_named() {
     std::fs::write(&path, text("varchar(5)")).unwrap();
     let path = path.display();
     let dry = at(url, &format!("backfill {path} --create-tables --dry-run")).await;
-    assert!(dry.code == 1 && dry.out.contains("1 in the source, the first "), "{dry:?}");
+    assert!(dry.code == 1 && dry.out.contains("1 does not fit the source: "), "{dry:?}");
     let told = at(url, &format!("backfill {path}")).await.done();
     assert!(told.contains(" clean: 2 scanned, 2 copied"), "{told}");
     let why = "\"order-2\" could not come back to the source: name: 10 characters where varchar(5) takes 5";

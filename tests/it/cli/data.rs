@@ -44,8 +44,7 @@ async fn a_dry_run_checks_the_source_before_there_is_a_target() {
     let source = spec.source.open(Missing::Create, |_| None).await.unwrap();
     source.put_if_newer(&id("a"), &order(1, 1, "Graz")).await.unwrap();
     let told = at(url, &format!("backfill {path} --dry-run")).await.done();
-    for part in
-        ["target: not there yet", "--create-tables", "would copy about 1 records", "checked 1 records"]
+    for part in ["target: not there yet", "--create-tables", "would copy 1 record in", "checked 1 record of"]
     {
         assert!(told.contains(part), "{part}: {told}");
     }
@@ -81,7 +80,7 @@ async fn a_dry_run_of_the_way_back_says_what_has_to_come_first() {
     }
     at(url, "ramp orders --target-only 0 --wait --timeout 20s").await.done();
     let told = at(url, &format!("reverse {path} --dry-run")).await.done();
-    assert!(told.contains("would copy back about 1 records"), "{told}");
+    assert!(told.contains("would copy back 1 record in"), "{told}");
     at(url, "jobs orders").await.done();
 
     // Asked to go on without it, they stay, and every command names it.
@@ -118,6 +117,10 @@ async fn a_reverse_pass_copies_back_only_what_tenants_may_have_written_at_target
     // An old copy, whose record somebody has deleted in the source without an SDK.
     let foreign = cutover_store::Id::new("zeta", "old").unwrap();
     target.put_if_newer(&foreign, &order(0, 1, "Wels")).await.unwrap();
+    at(url, &format!("reverse {path}"))
+        .await
+        .fails(&["no pass has had the source yet", "verify SPEC --sample 1"]);
+    at(url, &format!("verify {path} --sample 100")).await;
     let told = at(url, &format!("reverse {path}")).await.done();
     assert!(told.contains("2 scanned, 1 copied, 1 of tenants that were not at target-only"), "{told}");
     assert_eq!(source.get(&id("a")).await, Ok(Some(order(5, 1, "Graz"))));
@@ -147,13 +150,24 @@ async fn records_in_quarantine_are_listed_and_tried_again() {
     let told = at(url, &format!("quarantine list {path}")).await.done();
     for part in [
         "2 records of orders can't be moved:",
-        "  2 city: N characters where varchar(N) takes N",
-        "\"acme\"/\"c\" to the target: city: 10 characters where varchar(5) takes 5 (orders/pass-",
+        "  2 like this: city: 7 characters where varchar(5) takes 5\n",
+        "RECORD      TO      SINCE",
+        "  city: 10 characters where varchar(5) takes 5\n",
         &format!("cutover quarantine retry {path}"),
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
     assert!(!told.contains("Klagenfurt"), "no values: {told}");
+    // Nothing that copies can bring the two.
+    let said = at(url, &format!("verify {path}")).await;
+    for part in [
+        "2 records are missing or older in the target",
+        &format!(
+            "2 records in quarantine don't fit, so no pass can copy them. Fix them: cutover quarantine list {path}"
+        ),
+    ] {
+        assert!(said.code == 1 && said.out.contains(part), "{part}: {said:?}");
+    }
     let rows = at(url, &format!("quarantine list {path} --json")).await.objects();
     assert_eq!(rows.len(), 2);
     assert_eq!((&rows[0]["tenant"], &rows[0]["toward"]), (&"acme".into(), &"target".into()));
@@ -242,4 +256,62 @@ async fn what_differs_is_named_and_the_source_wins_where_somebody_says_so() {
         told.code == 0 && told.out.contains("found no difference") && !told.out.contains("clean"),
         "{told:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_was_recreated_needs_an_operators_word_and_a_new_pass() {
+    let dir = TempDir::new().unwrap();
+    let (controller, spec, path) = world(&dir).await;
+    let url = controller.url.as_str();
+    let filled = async || {
+        let source = spec.source.open(Missing::Create, |_| None).await.unwrap();
+        source.put_if_newer(&id("a"), &order(1, 1, "Graz")).await.unwrap();
+    };
+    filled().await;
+    ramp(url, "--mirrored").await;
+    let told = at(url, &format!("backfill {path} --create-tables")).await.done();
+    assert!(!told.contains("NO RECORD FOUND"), "{told}");
+    for file in ["source.db", "source.db-wal", "source.db-shm"] {
+        _ = std::fs::remove_file(dir.path().join(file));
+    }
+    filled().await;
+    for verb in ["backfill", "verify"] {
+        let said = at(url, &format!("{verb} {path}")).await;
+        let advice = format!("cutover {verb} SPEC --new-tables source --reason ..");
+        assert!(said.code == 65 && said.err.contains("this pass has the source table orders of"), "{said:?}");
+        assert!(
+            said.err.contains("earlier passes had table orders of") && said.err.contains(&advice),
+            "{said:?}"
+        );
+    }
+    assert_eq!(at(url, "jobs orders").await.done(), "no pass is under way\n");
+    at(url, &format!("backfill {path} --new-tables source")).await.fails(&["--reason"]);
+    at(url, "ramp orders --target-first 100 --dry-run").await.done();
+    let moved = format!("backfill {path} --new-tables source --reason restored");
+    at(url, &moved).await.done();
+    let history = at(url, "history orders --export").await.objects();
+    let told: Vec<_> = history.iter().filter(|event| event["reason"] == "restored").collect();
+    let summary = told[0]["summary"].to_string();
+    assert!(told.len() == 1 && summary.contains("earlier passes open no gate any more"), "{told:?}");
+    at(url, &format!("backfill {path}")).await.done();
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_pass_that_found_nothing_says_so_loudly() {
+    let dir = TempDir::new().unwrap();
+    let (controller, spec, path) = world(&dir).await;
+    let url = controller.url.as_str();
+    drop(spec.source.open(Missing::Create, |_| None).await.unwrap());
+    let told = at(url, &format!("backfill {path} --create-tables")).await.done();
+    assert!(told.contains("NO RECORD FOUND: is the source the right table?"), "{told}");
+    for shown in ["status orders", "show orders"] {
+        let shown = at(url, shown).await.done();
+        // Lines are wrapped.
+        let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("NO RECORD FOUND: is the source the right table?"), "{shown}");
+    }
+    let history = at(url, "history orders").await.done();
+    assert!(history.contains("it found NO RECORD in table orders of"), "{history}");
+    controller.stop().await;
 }

@@ -125,6 +125,36 @@ async fn each_broken_thing_is_a_finding_and_the_others_are_still_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_migrations_do_is_a_finding() {
+    let (dir, stores) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.clone();
+    at(&url, "create orders --source old --target new").await.done();
+    let path = spec(stores.path());
+    let parsed: Spec = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+    for side in [&parsed.source, &parsed.target] {
+        side.open(Missing::Create, |_| None).await.unwrap();
+    }
+    at(&url, "ramp orders --dual 100").await.done();
+    let said = at(&url, &format!("doctor {path}")).await;
+    assert!(line(&said, "orders is idle: 100 % dual").starts_with("  ok "), "{said:?}");
+    at(&url, "pause orders --reason incident").await.done();
+    let said = at(&url, &format!("doctor {path}")).await;
+    assert_eq!(said.code, 0, "a warning is none: {said:?}");
+    assert!(line(&said, "orders is paused by").starts_with("  warning "), "{said:?}");
+    at(&url, "rollback orders --reason latency").await.done();
+    for doctor in [format!("doctor {path}"), "doctor".to_owned()] {
+        let said = at(&url, &doctor).await;
+        assert_eq!(said.code, 1, "{said:?}");
+        let found = line(&said, "orders is rolled back to source-only");
+        assert!(found.starts_with("  failed ") && found.contains("Next: cutover ack orders"), "{said:?}");
+    }
+    let said = at(&url, "doctor --store postgres://u@db/x").await;
+    assert!(line(&said, "it is no file on this machine").starts_with("  warning "), "{said:?}");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_ports_schemes_and_certificates_are_named() {
     let encrypted = Encrypted::start_with(true).await;
     let ca = encrypted.ca.file.display().to_string();

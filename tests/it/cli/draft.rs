@@ -50,7 +50,7 @@ async fn a_draft_moves_a_real_table() {
         for part in [
             "# A draft from 300 records of the source",
             "# All of them fit and come back as they are.",
-            "# 1 attributes are for you to decide",
+            "# 1 thing is for you to decide",
             "tenant = \"customer\"\nkey = \"order id\"\nkey_type = \"N\"",
             "key = \"order_id\"",
             "# in 100 % of 300; at most 3 characters\n    { name = \"address_city\", from = \"address.city\", type = \"varchar(16)\" }",

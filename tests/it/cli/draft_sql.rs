@@ -78,7 +78,7 @@ async fn a_table_of_a_file_moves_as_it_is() {
         "# NOT DECIDED: order date is no name that a spec takes: rename the column, so it is NOT copied",
         "# NOT DECIDED: twice is generated and takes no value",
         "# Foreign key: orders (customer) references customers (id)",
-        "# 2 attributes are for you to decide",
+        "# 2 things are for you to decide",
     ];
     moves_as_it_is(&admin, &format!("sqlite:{}", file.display()), "orders", create.to_owned(), &parts).await;
 }

@@ -49,7 +49,7 @@ async fn each_reason_why_a_record_does_not_move_is_told() {
         assert_eq!((said.code, said.err.as_str()), (1, ""), "{said:?}");
         assert!(said.out.contains("checked 7 records of the source: 6 do not fit"), "{said:?}");
         for (key, _, reason) in wrong {
-            let part = format!("1 in the target, the first \"t\"/\"{key}\": {reason}");
+            let part = format!("1 does not fit the target: \"t\"/\"{key}\": {reason}");
             assert!(said.out.contains(&part), "{part}: {said:?}");
         }
     }
@@ -107,7 +107,7 @@ async fn an_applications_own_mark_and_version_are_not_taken_for_ours() {
     assert_eq!((said.code, said.err.as_str()), (1, ""), "{said:?}");
     assert!(said.out.contains("checked 3 records of the source: 2 do not fit"), "{said:?}");
     assert!(reasons.iter().all(|reason| said.out.contains(reason)), "{said:?}");
-    assert!(said.out.contains("the first \"t\"/\"soft\": deleted: "), "{said:?}");
+    assert!(said.out.contains("does not fit the source: \"t\"/\"soft\": deleted: "), "{said:?}");
     let said = at(url, &format!("backfill {spec} --create-tables")).await;
     assert!(said.out.contains("NOT clean: 3 scanned, 1 copied, 2 QUARANTINED"), "{said:?}");
     assert!(reasons.iter().all(|reason| said.out.contains(reason)), "{said:?}");
@@ -141,8 +141,8 @@ async fn is_too_large_for_an_item(verb: &str, of: &str) {
     // The largest version has 19 digits, in 11 bytes.
     let bytes = ["tenant", "t", "key", "large", "cutover_version", "a"].concat().len() + 11 + (400 << 10);
     for part in [
-        format!("checked 2 records of the {of}: 1 do not fit:"),
-        format!("the first \"t\"/\"large\": value: an item of {bytes} bytes"),
+        format!("checked 2 records of the {of}: 1 does not fit:"),
+        format!("\"t\"/\"large\": value: an item of {bytes} bytes"),
         "409600 (400 KB) is the most".to_owned(),
     ] {
         assert!(said.out.contains(&part), "{part}: {said:?}");
@@ -183,7 +183,7 @@ async fn a_single_partition_is_looked_at_as_far_as_many() {
     let said =
         at("http://127.0.0.1:1", &format!("backfill {} --create-tables --dry-run", path.display())).await;
     assert_eq!(said.code, 1, "{said:?}");
-    for part in ["checked 3000 records of the source: 1 do not fit", "the first \"t\"/\"2500\": name: 6 char"]
+    for part in ["checked 3000 records of the source: 1 does not fit", "target: \"t\"/\"2500\": name: 6 char"]
     {
         assert!(said.out.contains(part), "{part}: {said:?}");
     }

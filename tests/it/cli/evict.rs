@@ -1,8 +1,10 @@
-//! Many dead instances at once, and two live ones with one id.
+//! Many dead instances at once, and several live ones with one id.
 
 use std::time::Duration;
 
+use cutover_proto::v1::{self, telemetry_service_client::TelemetryServiceClient};
 use tempfile::TempDir;
+use tonic::Code;
 
 use super::at;
 use crate::support::{instance::Instance, server::Controller};
@@ -68,5 +70,30 @@ async fn two_live_processes_with_one_id_are_shown_as_such() {
         assert!(shown.contains("pod#1 ") && shown.contains("pod#2 "), "{shown}");
     }
     drop((one, other));
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_say_no_incarnation_are_refused_before_one_could_speak_for_another() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let request = v1::WatchRequest {
+        instance_id: "a".to_owned(),
+        service: "orders-api".to_owned(),
+        ..Default::default()
+    };
+    for _ in 0..2 {
+        let refused = controller.routing().await.watch(request.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+        let told = "incarnation: 0 does not identify a process: draw a random number from 1 to 2^64-1";
+        assert!(refused.message().contains(told), "{refused:?}");
+    }
+    let mut with_one = Instance::register(&controller.url, "a", 7).await;
+    let report = v1::ReportRequest { instance_id: "a".to_owned(), sequence: 1, ..Default::default() };
+    let mut telemetry = TelemetryServiceClient::connect(controller.url.clone()).await.unwrap();
+    let unknown = telemetry.report(report).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound, "{unknown:?}");
+    with_one.report(Vec::new()).await;
+    assert_eq!(at(&controller.url, "instances --json").await.objects().len(), 1);
     controller.stop().await;
 }

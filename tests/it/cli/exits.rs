@@ -51,14 +51,14 @@ async fn a_mistake_is_64_on_the_command_line_and_65_in_a_file() {
     at(url, "ramp orders --dual 50").await.done();
     at(url, "rollback orders --reason first").await.done();
     for (line, parts) in [
-        ("ack orders", &["--reason TEXT: say what was found and repaired"][..]),
+        ("ack orders", &["ack also needs --reason <REASON>"][..]),
         ("ramp orders --mirrored 50 --dual 20", &["--mirrored: 50 % is over dual 20 %"]),
         ("create Orders --source a --target b", &["Orders"]),
         (
             "guards orders --set error_absolut --mode off",
             &["--set: \"error_absolut\"", "did you mean error_absolute?"],
         ),
-        ("abandon orders", &["--reason TEXT: say why it is given up"]),
+        ("abandon orders", &["abandon also needs --reason <REASON>"]),
         ("policy orders --hold-timeout 10m", &["--hold-timeout: is 10 min: give at most "]),
     ] {
         let said = at(url, line).await;

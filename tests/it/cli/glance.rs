@@ -1,5 +1,6 @@
 //! What somebody on call reads first: `list`, and the first line of `status`.
 
+use cutover_proto::v1;
 use tempfile::TempDir;
 
 use super::at;
@@ -52,22 +53,71 @@ async fn steps_that_wait_for_answers_of_decide_say_so_in_plain_words() {
     let controller = Controller::start(dir.path(), 0).await;
     let url = controller.url.as_str();
     at(url, "create orders --source ddb --target mysql").await.done();
-    at(url, "decide orders acme").await.done();
+    let asks =
+        v1::DecideRequest { migration: "orders".to_owned(), tenant: "acme".to_owned(), ..Default::default() };
+    controller.routing().await.decide(asks).await.unwrap();
     let ramp = at(url, "ramp orders --mirrored 100 --wait --timeout 300ms").await;
     assert_eq!(ramp.code, 3, "{ramp:?}");
-    let why = "may still act on answers from before revision ";
-    assert!(ramp.err.contains(why) && ramp.err.contains("within 11 s"), "{ramp:?}");
+    let why = "cached answers of Decide or OpenFeature from before revision ";
+    assert!(ramp.err.contains(why) && ramp.err.contains("at most 11 s after a step"), "{ramp:?}");
     let status = at(url, "status orders").await.done();
     let status = status.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(status.contains(why), "{status}");
-    assert!(status.contains(". Nothing to do: at each step these expire within 11 s."), "{status}");
+    assert!(status.contains(". Nothing to do: they expire at most 11 s after a step."), "{status}");
     assert!(status.contains(" state waiting, revision "), "{status}");
     assert!(
-        status.contains(
-            " no instance is registered; answers that callers without an SDK hold have not expired"
-        ),
+        status
+            .contains(" no instance is registered; cached answers of Decide or OpenFeature have not expired"),
         "{status}"
     );
+    controller.stop().await;
+}
+
+/// A step waits for answers that callers may act on; this is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_up_delays_no_step() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql").await.done();
+    for step in ["--dual 100", "--mirrored 100", "--mirrored 0", "--dual 0"] {
+        let decided = at(url, "decide orders acme --json").await.object();
+        assert_eq!(decided["valid_for_ms"], 0, "{decided}");
+        // Without --wait it is refused if it has to wait for anything.
+        at(url, &format!("ramp orders {step}")).await.done();
+        let status = at(url, "status orders --json").await.object();
+        assert_eq!(
+            (&status["settled"], &status["callers"]),
+            (&true.into(), &serde_json::Value::Null),
+            "{status}"
+        );
+    }
+    let look_up =
+        v1::DecideRequest { migration: "orders".to_owned(), tenant: "acme".to_owned(), look_up_only: true };
+    let answer = controller.routing().await.decide(look_up).await.unwrap().into_inner();
+    assert_eq!((answer.valid_for_ms, answer.finish_within_ms), (0, 0), "no service can act on it");
+    controller.stop().await;
+}
+
+/// Of two that can't go further down, one is at target-first and reads the failing target.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_to_stay_above_a_rollback_is_named() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql --soak 0s").await.done();
+    at(url, "ramp orders --target-first 100 --wait --override full-pass --reason empty").await.done();
+    at(url, "ramp orders --target-only 50 --wait --override full-pass --reason empty").await.done();
+    at(url, "rollback orders --reason first").await.done();
+    at(url, "rollback orders --reason second").await.done();
+    let first = at(url, "status orders").await.done().lines().next().unwrap().to_owned();
+    assert!(
+        first.starts_with(
+            "orders is rolled back to dual, but 50 % of the tenants can't leave target-first before a reverse pass"
+        ),
+        "{first}"
+    );
+    assert!(first.contains("Next: cutover reverse SPEC, then cutover ack orders"), "{first}");
     controller.stop().await;
 }
 

@@ -91,13 +91,18 @@ async fn changes_that_are_not_legal_now() {
         .refused(&["not everybody is at target-only", "cutover ramp"]);
     at(url, "finish orders --confirm users").await.misused(&["orders", "--confirm"]);
     at(url, "ack orders --reason none").await.refused(&["no rollback is active"]);
-    at(url, "ack orders").await.misused(&["--reason TEXT: say what was found"]);
+    at(url, "ack orders").await.misused(&["ack also needs --reason <REASON>", "see cutover help ack"]);
     at(url, "rollback orders --reason r").await.done();
     at(url, "create users --source a --target b").await.done();
     at(url, "rollback users").await.refused(&["nothing to roll back"]);
+    let unpinned = at(url, "unpin orders nobody").await.done();
     assert!(
-        at(url, "unpin orders nobody").await.done().contains("nothing to do: the migration is rolled back")
+        unpinned.contains("tenant nobody is not pinned") && unpinned.contains("cutover ack orders"),
+        "{unpinned}"
     );
+    at(url, "resume orders")
+        .await
+        .refused(&["[tripped] orders is not paused: it is rolled back", "cutover ack orders"]);
     let held_back = ["[tripped] rolled back to source-only", "cutover ack orders --reason"];
     at(url, "ramp orders --dual 100").await.refused(&held_back);
     at(url, "ramp orders --dual 100 --wait").await.refused(&held_back);

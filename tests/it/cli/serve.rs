@@ -89,7 +89,6 @@ async fn a_store_that_is_damaged_foreign_or_nowhere() {
         ("", "names no store"),
         ("sqlite:", "give sqlite:PATH"),
         ("sqlite::memory:", "survive a restart"),
-        ("dynamodb://cutover", "no dynamodb store"),
     ] {
         on_store(url).await.fails(&[part, "sqlite:PATH"]);
     }

@@ -39,7 +39,7 @@ async fn a_spec_without_mistakes_is_said_to_have_none() {
 }
 
 /// Each comment is what has to be said of its line; with a number, how many mistakes there are.
-const WRONG: &str = r#"migration = "Orders" # 13: migration: no migration's key
+const WRONG: &str = r#"migration = "Orders" # 13: migration: "Orders" is not a valid key: use
 server = 7 # 10: server: give a text in quotes
 residual_ms = "1s" # 15: residual_ms: give milliseconds as a number without quotes
 quarantine_table = "my quarantine" # 20: quarantine_table: "my quarantine" is no name
@@ -64,7 +64,7 @@ on_misfit = "overflow" # 13: columns: on_misfit = "overflow" needs an overflow c
 columns = [
     { name = "version", type = "text", from = "v" },
     { name = "cutover_version", type = "bigint" }, # 5: fields: "cutover_version" names two different things
-    { name = "price", type = "decimal(99,2)" }, # 30: decimal(99,2) is out of range
+    { name = "price", type = "decimal(99,2)" }, # 30: decimal(99,2) is out of range: give 1 to 65 digits
     { name = "Price", type = "text", from = "p" }, # 5: columns: column "Price" is there twice
     { name = "city", type = "text", from = "address.city" },
     { name = "street", type = "json", from = "address" }, # 5: columns: columns "city" and "street" take the same

@@ -55,7 +55,10 @@ async fn tenants_are_ramped_pinned_and_looked_up() {
     let ramped = at(url, "ramp orders --dual 50.5% --reason more --actor operator:bob --json").await.object();
     has(&ramped, &CHANGED);
     assert_eq!(ramped["migration"]["rollout"]["dual_ppm"], 505_000);
-    assert_eq!(at(url, "ramp orders --dual 50.5").await.done(), "nothing to do\n");
+    assert_eq!(
+        at(url, "ramp orders --dual 50.5").await.done(),
+        "nothing to do: it is there already: dual 50.5 %\n"
+    );
 
     assert!(at(url, "pin orders acme dual").await.done().contains("pinned tenant acme to dual"));
     has(&at(url, "pin orders zeta source-only --json").await.object(), &CHANGED);
@@ -67,7 +70,23 @@ async fn tenants_are_ramped_pinned_and_looked_up() {
     assert_eq!(pins[0], json!({ "tenant": "acme", "rung": "dual", "at": "dual" }));
     assert!(at(url, "unpin orders acme").await.done().contains("unpinned tenant acme"));
     has(&at(url, "unpin orders zeta --json").await.object(), &CHANGED);
-    assert_eq!(at(url, "unpin orders nobody").await.done(), "nothing to do\n");
+    assert_eq!(
+        at(url, "unpin orders nobody").await.done(),
+        "nothing to do: tenant nobody is not pinned: cutover pins orders lists those that are\n"
+    );
+    let nothing = [
+        ("resume orders", "nothing to do: orders is not paused\n"),
+        ("pin orders acme source-only --dry-run", "dry run: pinned tenant acme to source-only\n"),
+        ("guards orders --set error_absolute", "nothing to do: no setting of error_absolute was given: "),
+        (
+            "guards orders --set error_absolute --operation read --rate 5%",
+            "nothing to do: the guard is set so already",
+        ),
+    ];
+    for (line, told) in nothing {
+        let said = at(url, line).await.done();
+        assert!(said.starts_with(told), "{line}: {said}");
+    }
 
     let import = |args: &'static str| ["--server", url].into_iter().chain(args.split_whitespace());
     let told = run_with(import("import-pins orders -"), "acme,dual\n\n\"a,b\",source-only\r\n").await.done();
@@ -85,11 +104,20 @@ async fn tenants_are_ramped_pinned_and_looked_up() {
     let decided = at(url, "decide orders acme --json").await.object();
     has(&decided, &["migration", "tenant", "stage", "rung", "revision", "reason"]);
     assert_eq!((&decided["stage"], &decided["reason"]), (&json!("dual"), &json!("pin")));
-    assert!(at(url, "explain orders acme").await.done().contains("an operator pinned it to dual, or"));
+    assert_eq!(decided["valid_for_ms"], 0, "nobody may act on it");
+    assert!(
+        at(url, "explain orders acme")
+            .await
+            .done()
+            .contains("it is pinned to dual since operator:ada pinned it (revision ")
+    );
     let explained = at(url, "explain orders acme --json").await.object();
     assert_eq!((&explained["pin"], &explained["wanted"]), (&json!("dual"), &json!("dual")));
 
-    assert!(at(url, "status orders").await.done().contains("  state  waiting, revision "));
+    assert!(
+        at(url, "status orders").await.done().contains("  state  idle, revision "),
+        "a look-up is not waited for"
+    );
     let status = at(url, "status orders --json").await.object();
     has(&status, &["migration", "settled", "waiting", "instances", "rates", "totals", "at_ms", "plan"]);
 
@@ -113,9 +141,9 @@ async fn a_migration_is_paused_rolled_back_and_finished() {
     assert_eq!(at(url, "resume orders --json").await.object()["changes"], json!(["resumed"]));
     has(&at(url, "pause orders --json").await.object(), &CHANGED);
     // The first pause stays; a reason is not lost without a word.
-    assert_eq!(at(url, "pause orders").await.done(), "nothing to do\n");
+    assert_eq!(at(url, "pause orders").await.done(), "nothing to do: orders is paused already\n");
     let both = at(url, "pause orders --reason lunch").await.done();
-    assert!(both.contains("it is paused already, by operator:ada") && both.contains("ends both"), "{both}");
+    assert!(both.contains("paused already, by operator:ada") && both.contains("ends both"), "{both}");
     assert!(at(url, "history orders --limit 1").await.done().contains("lunch"));
     assert_eq!(at(url, "resume orders").await.done(), "resumed\n");
 
@@ -136,7 +164,7 @@ async fn a_migration_is_paused_rolled_back_and_finished() {
     for (verb, lifts) in [
         ("show orders", "cutover unpin orders TENANT"),
         ("status orders", "cutover unpin orders TENANT"),
-        ("explain orders acme", "acknowledged its rollback: cutover unpin orders acme"),
+        ("explain orders acme", " acknowledged a rollback (revision "),
     ] {
         let told = at(url, verb).await.done();
         assert!(told.contains(lifts), "{verb}: {told}");
@@ -252,19 +280,20 @@ async fn a_policy_is_shown_and_how_many_reads_are_compared_is_set() {
     }
     assert_eq!(
         at(url, "policy orders --shadow 100% --dry-run").await.done(),
-        "dry run: policy changed: shadow 100 %\n"
+        "dry run: policy changed: shadow 12.5 % -> 100 %\n"
     );
     assert_eq!(
         at(url, "policy orders --shadow 0 --reason load").await.done(),
-        "policy changed: shadow 0 %\n"
+        "policy changed: shadow 12.5 % -> 0 %\n"
     );
     let policy = at(url, "policy orders --json").await.object();
     assert_eq!((&policy["shadow_ppm"], &policy["soak_ms"]), (&json!(0), &json!(7_200_000)), "{policy}");
-    assert_eq!(at(url, "policy orders --shadow 0").await.done(), "nothing to do\n");
+    let again = at(url, "policy orders --shadow 0").await.done();
+    assert_eq!(again, "nothing to do: all of these settings are so already\n");
     at(url, "policy orders --shadow 100.1").await.fails(&["--shadow", "over 100 %"]);
     at(url, "policy orders --shadow some").await.fails(&["--shadow", "no percentage"]);
     let limits = "guards orders --local off --local-reads 10 --local-writes 0.5";
-    let told = "policy changed: local guard for reads 10 %, local guard for writes 0.5 %\n";
+    let told = "policy changed: local guard for reads 5 % -> 10 %, local guard for writes 2 % -> 0.5 %\n";
     assert_eq!(at(url, limits).await.done(), told);
     let shown = at(url, "policy orders").await.done();
     assert!(shown.contains("local guard        off, at 10 % of the reads or 0.5 % of the writes"), "{shown}");
@@ -277,8 +306,9 @@ async fn a_policy_is_shown_and_how_many_reads_are_compared_is_set() {
     let all = "policy orders --level linearizable --fence-after 5 --soak 20 --finish-soak 5m --hold-timeout 1s \
                --required-service a --required-service b --local-guard off";
     let told = at(url, all).await.done();
-    let policy = "level linearizable, required services a, b, soak 20 s, finish soak 5 min, hold timeout 1 s, fence after 5 s";
-    assert_eq!(told, format!("local guard off\npolicy changed: {policy}, local guard off\n"));
+    let policy = "level acknowledged -> linearizable, required services none -> a, b, soak 2 h -> 20 s, finish soak 30 d -> \
+                  5 min, hold timeout 2 s -> 1 s, fence never -> after 5 s, local guard on -> off";
+    assert_eq!(told, format!("local guard off\npolicy changed: {policy}\n"));
     let policy = at(url, "policy orders --json").await.object();
     let set =
         ["level", "fence_after_ms", "soak_ms", "finish_soak_ms", "hold_timeout_ms", "required_services"];

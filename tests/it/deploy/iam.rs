@@ -34,8 +34,18 @@ fn calls<const N: usize>(names: [&str; N]) -> Calls {
     names.map(str::to_owned).into()
 }
 
-/// What each policy allows.
+/// The role of a controller on the table of its own store. The others are for tables of migrations.
+const CONTROLLER: &str = "controller";
+
+/// What each policy for tables of migrations allows.
 fn policies() -> BTreeMap<String, Calls> {
+    let mut policies = all_policies();
+    policies.remove(CONTROLLER).unwrap();
+    policies
+}
+
+/// What each policy allows.
+fn all_policies() -> BTreeMap<String, Calls> {
     let files = repository().join("deploy/iam").read_dir().unwrap().map(|entry| entry.unwrap().path());
     let is_policy = |path: &PathBuf| path.extension().is_some_and(|it| it == "json");
     let read = |path: PathBuf| {
@@ -64,8 +74,9 @@ fn called(source: &str) -> Vec<String> {
     names
         .map(|name| match name {
             "wait_until_table_exists" => "describe_table",
-            // Of puts alone: AWS asks for the right to each action, and has none for the transaction.
+            // Of puts or reads alone: AWS asks for the right to each action, and has none for the transaction.
             "transact_write_items" => "put_item",
+            "transact_get_items" => "get_item",
             name => name,
         })
         .map(pascal)
@@ -110,11 +121,26 @@ fn all_policies_together_allow_exactly_the_calls_of_the_store() {
 }
 
 #[test]
+fn the_controllers_policy_allows_exactly_the_calls_of_its_store() {
+    let store = repository().join("src/store");
+    let source = sources(&store.join("dynamodb.rs")) + &sources(&store.join("dynamodb"));
+    let found = called(&source);
+    let waits = source.matches(".wait_until_table_exists()").count();
+    assert_eq!(found.len() - waits, source.matches(".send()").count(), "each request is found: {found:?}");
+    let policies = all_policies();
+    let allowed: Calls = policies[CONTROLLER].union(&policies["table-creator"]).cloned().collect();
+    // What its transactions are made of besides puts.
+    let in_transactions = calls(["ConditionCheckItem", "DeleteItem"]);
+    let found: Calls = found.into_iter().chain(in_transactions).collect();
+    assert_eq!(allowed, found, "deploy/iam on the left, src/store/dynamodb on the right");
+}
+
+#[test]
 fn the_module_and_the_guide_name_every_policy() {
     let (module, guide) = ["deploy/iam/main.tf", "docs/guides/aws.md"]
         .map(|path| std::fs::read_to_string(repository().join(path)).unwrap())
         .into();
-    for name in policies().keys() {
+    for name in all_policies().keys() {
         assert_eq!(
             module.matches(&format!("\"{name}\"")).count(),
             1 + usize::from(name == "pass-reader"),

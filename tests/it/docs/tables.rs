@@ -34,7 +34,7 @@ async fn tried(source: &str, dir: &TempDir) -> (i32, String) {
 }
 
 fn fits((code, said): (i32, String)) {
-    assert!(code == 0 && said.contains("checked 1 records of the source: all fit"), "{code}: {said}");
+    assert!(code == 0 && said.contains("checked 1 record of the source: all fit"), "{code}: {said}");
 }
 
 #[cfg(feature = "postgres")]

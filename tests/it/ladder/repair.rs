@@ -7,16 +7,19 @@ impl World {
         self.ask_with(id, kind, source_wins, 5)
     }
 
-    fn ask_with(&mut self, id: &str, kind: PassKind, source_wins: bool, residual_ms: u64) -> bool {
+    pub(super) fn ask_with(&mut self, id: &str, kind: PassKind, source_wins: bool, residual_ms: u64) -> bool {
         self.change(&Change::BeginJob(NewPass {
             removes_extra: false,
             source_wins,
+            tables: PassTables::default(),
+            new_tables: Default::default(),
             id: id.to_owned(),
             kind,
             cover: Cover { upto_ppm: PPM, tenants: Vec::new() },
             fingerprint: String::new(),
             segments: 1,
             residual_ms,
+            expected: 0,
         }))
     }
 
@@ -39,7 +42,7 @@ impl World {
 }
 
 /// Everybody is at mirrored, and a full pass has shown that the target has everything.
-fn copied() -> World {
+pub(super) fn copied() -> World {
     let mut world = World::new();
     world.happen(&Happening::Ramp([Some(PPM), Some(PPM), None, None]));
     (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));

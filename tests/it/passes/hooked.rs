@@ -32,6 +32,8 @@ pub struct Hooked {
     pub is_reordered: AtomicBool,
     /// Called before the n-th read of many records, from 1.
     pub before_read: fn(&MemoryStore, usize),
+    /// Called before each write of many records.
+    pub before_puts: fn(&MemoryStore),
 }
 
 impl Hooked {
@@ -48,6 +50,7 @@ impl Hooked {
             order: None,
             is_reordered: AtomicBool::new(false),
             before_read: |_, _| {},
+            before_puts: |_| {},
         }
     }
 }
@@ -81,6 +84,7 @@ impl Store for Hooked {
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         self.puts.fetch_add(1, Ordering::SeqCst);
+        (self.before_puts)(&self.inner);
         match (self.refuses)(records) {
             Some(error) => Err(error),
             None => self.inner.put_many_if_newer(records).await,

@@ -6,9 +6,10 @@ use std::{
 };
 
 use cutover::{
-    service::{PassEnd, Passes, Tables, Tuning, operate::RequestMeta},
+    domain::{NewPass, PassTables, TableIdentity},
+    service::{PassEnd, Passes, Tuning, operate::RequestMeta},
     store::{
-        PassRecord, Store as _, TableIdentity,
+        PassRecord, Store as _,
         memory::{Call, Fault, MemoryStore as Kept},
     },
 };
@@ -31,7 +32,7 @@ async fn running() -> (Running, u64) {
     let passes = Arc::new(passes_on(Arc::new(store.clone())).await);
     let id = new_pass().id;
     passes.begin(&key(KEY), &new_pass(), Tuning::default(), &RequestMeta::default()).await.unwrap();
-    let (_, _, token) = passes.claim(&id, "w", &Tables::default()).await.unwrap().segment.unwrap();
+    let (_, _, token) = passes.claim(&id, "w", &PassTables::default()).await.unwrap().segment.unwrap();
     (Running { store, passes, id }, token)
 }
 
@@ -162,10 +163,11 @@ async fn nobody_reads_before_the_store_knows_which_tables_a_pass_is_about() {
     let store = Kept::default();
     let passes = Arc::new(passes_on(Arc::new(store.clone())).await);
     let world = Running { store, passes, id: new_pass().id };
-    world.passes.begin(&key(KEY), &new_pass(), Tuning::default(), &RequestMeta::default()).await.unwrap();
     let table =
         |id: &str| Some(TableIdentity { id: id.to_owned(), place: id.to_owned(), ledger: String::new() });
-    let tables = Tables { source: table("one"), target: table("other") };
+    let tables = PassTables { source: table("one"), target: table("other") };
+    let pass = NewPass { tables: tables.clone(), ..new_pass() };
+    world.passes.begin(&key(KEY), &pass, Tuning::default(), &RequestMeta::default()).await.unwrap();
     world.store.fail_next(Call::Keep, Fault::Hung);
     drops(world.passes.claim(&world.id, "first", &tables)).await;
     world.store.fail_next(Call::Keep, Fault::Before);

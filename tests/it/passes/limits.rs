@@ -1,7 +1,7 @@
 //! What a spec may ask for, the controller accepts.
 
 use cutover::{
-    domain::{Change, Context, Cover, Fleet, Identity, Migration, NewPass, PassKind, apply},
+    domain::{Change, Context, Cover, Fleet, Identity, Migration, NewPass, PassKind, PassTables, apply},
     jobs::Plan,
 };
 use cutover_store::spec::{Limits, Spec};
@@ -30,8 +30,11 @@ fn a_pass_may_have_as_many_segments_as_its_spec_allows() {
             fingerprint: String::new(),
             segments,
             residual_ms: 0,
+            expected: 0,
             removes_extra: false,
             source_wins: false,
+            tables: PassTables::default(),
+            new_tables: Default::default(),
         };
         let fleet = Fleet::default();
         let context = Context {

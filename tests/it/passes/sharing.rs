@@ -1,9 +1,9 @@
 //! Many workers, one job.
 
 use cutover::{
-    domain::{Cover, NewPass, PassKind},
+    domain::{Cover, NewPass, PassKind, PassTables},
     service::{
-        Checkpoint, Instances, Operate, PassEnd, Passes, Registry, SegmentRecord, Tables, Tuning, Witness,
+        Checkpoint, Instances, Operate, PassEnd, Passes, Registry, SegmentRecord, Tuning, Witness,
         operate::RequestMeta,
     },
     store::open_store,
@@ -137,12 +137,15 @@ pub(super) fn new_pass() -> NewPass {
     NewPass {
         removes_extra: false,
         source_wins: false,
+        tables: PassTables::default(),
+        new_tables: Default::default(),
         id: format!("{KEY}/one"),
         kind: PassKind::Full,
         cover: Cover { upto_ppm: 1_000_000, tenants: Vec::new() },
         fingerprint: "f".to_owned(),
         segments: 2,
         residual_ms: 0,
+        expected: 0,
     }
 }
 
@@ -202,16 +205,16 @@ async fn a_silent_worker_loses_its_segment_to_the_next_one_where_it_was() {
     let passes = Arc::new(passes(&dir).await.with_claim_lease(Duration::ZERO));
     let id = new_pass().id;
     passes.begin(&key(KEY), &new_pass(), Tuning::default(), &RequestMeta::default()).await.unwrap();
-    let (at, fresh, dead) = passes.claim(&id, "dead", &Tables::default()).await.unwrap().segment.unwrap();
+    let (at, fresh, dead) = passes.claim(&id, "dead", &PassTables::default()).await.unwrap().segment.unwrap();
     assert_eq!((at, fresh.cursor), (0, Vec::new()));
     assert!(passes.checkpoint(&id, checkpoint(0, dead, b"half", false)).await.unwrap().is_some());
-    let (at, left, heir) = passes.claim(&id, "heir", &Tables::default()).await.unwrap().segment.unwrap();
+    let (at, left, heir) = passes.claim(&id, "heir", &PassTables::default()).await.unwrap().segment.unwrap();
     assert_eq!((at, left.cursor.as_slice()), (0, b"half".as_slice()));
     let late = passes.checkpoint(&id, checkpoint(0, dead, b"more", false)).await.unwrap();
     assert!(late.is_none(), "the dead one lives and is told");
     assert!(passes.checkpoint(&id, checkpoint(0, heir, b"", true)).await.unwrap().is_some());
     assert_eq!(
-        passes.claim(&id, "heir", &Tables::default()).await.unwrap().segment.unwrap().0,
+        passes.claim(&id, "heir", &PassTables::default()).await.unwrap().segment.unwrap().0,
         1,
         "what is done is done"
     );
@@ -224,9 +227,9 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
     let token = {
         let passes = Arc::new(passes(&dir).await);
         passes.begin(&key(KEY), &new_pass(), Tuning::default(), &RequestMeta::default()).await.unwrap();
-        let (_, _, token) = passes.claim(&id, "one", &Tables::default()).await.unwrap().segment.unwrap();
+        let (_, _, token) = passes.claim(&id, "one", &PassTables::default()).await.unwrap().segment.unwrap();
         passes.checkpoint(&id, checkpoint(0, token, b"", true)).await.unwrap();
-        let (_, _, token) = passes.claim(&id, "one", &Tables::default()).await.unwrap().segment.unwrap();
+        let (_, _, token) = passes.claim(&id, "one", &PassTables::default()).await.unwrap().segment.unwrap();
         let tuning = Tuning { records_per_s: 7, ..Tuning::default() };
         let half = Checkpoint { witness: Some(witness()), ..checkpoint(1, token, b"half", false) };
         passes.checkpoint(&id, half).await.unwrap();
@@ -248,5 +251,5 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
         evidence,
         "twice is once"
     );
-    assert!(passes.claim(&id, "late", &Tables::default()).await.is_err());
+    assert!(passes.claim(&id, "late", &PassTables::default()).await.is_err());
 }

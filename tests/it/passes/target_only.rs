@@ -12,7 +12,7 @@ use cutover_store::StoreError;
 use super::{hooked::Hooked, *};
 
 /// Pins a tenant, and waits until it is there.
-async fn pin(controller: &Controller, tenant: &str, rung: v1::Rung) {
+pub(super) async fn pin(controller: &Controller, tenant: &str, rung: v1::Rung) {
     let mutation =
         v1::Mutation { actor: "operator:ada".to_owned(), reason: "test".to_owned(), ..Default::default() };
     let request = v1::SetPinRequest {
@@ -86,6 +86,7 @@ async fn a_reverse_pass_names_what_the_source_lacks_although_its_ledger_is_newer
     let source = Arc::new(SqliteStore::create(&path, table, SqliteOptions::default()).await.unwrap());
     let world = World::new();
     let stores = Stores { source: source.clone(), ..world.stores() };
+    run(&controller, &stores, &plan(v1::PassKind::Full)).await.unwrap();
     // Writes at target-first that failed in the target, then other programs: one deletes a row, the other inserts one
     // again. The third record is as the protocol allows it: newer, and there.
     for (key, there) in [("deleted", record(8)), ("inserted", tombstone(8)), ("newer", record(8))] {

@@ -163,6 +163,6 @@ async fn a_plan_is_a_change_like_any_other() {
     assert_eq!(world.apply(plan([share(DUAL, 10, 3_600_000)])).await.changes, Vec::<String>::new());
     // A longer one begins with what is in place.
     let longer = world.apply(plan([share(DUAL, 10, 3_600_000), share(DUAL, 20, 0)])).await;
-    assert!(longer.changes[0].contains("1 of them are in place already"), "{longer:?}");
+    assert!(longer.changes[0].contains("1 of them is in place already"), "{longer:?}");
     world.controller.stop().await;
 }

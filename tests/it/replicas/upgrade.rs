@@ -95,7 +95,8 @@ async fn controllers_are_replaced_by_another_version_while_services_go_on() {
         "{listed:?}"
     );
 
-    // And back, because the new version has a fault: with the format unchanged the old one may lead again.
+    // And back, because the new version has a fault: the old one is on standby, and leads again only if the format is
+    // unchanged.
     replicas[leads].replace(&old).await;
     replicas[leads].on_standby().await;
     writer.more(5).await;

@@ -7,11 +7,19 @@ use tokio::time::timeout;
 
 use super::{
     Place as _,
-    schema::{Kind, Schema, on_each_server},
+    schema::{Deposed, Kind, Schema, on_dynamodb, on_each_server},
+    table::{Table, n},
 };
 use crate::support::{commit, create, describe, key, make};
 
 on_each_server!(
+    another_database_ends_the_term_and_holds_everybody,
+    writes_and_reads_of_a_term_are_refused_where_it_is_not_known,
+    a_leader_that_remembers_more_ends_its_term_and_holds_everybody,
+    an_older_program_never_leads_again_and_migrates_nothing_that_is_led,
+);
+
+on_dynamodb!(
     another_database_ends_the_term_and_holds_everybody,
     writes_and_reads_of_a_term_are_refused_where_it_is_not_known,
     a_leader_that_remembers_more_ends_its_term_and_holds_everybody,
@@ -26,7 +34,7 @@ async fn another_database_ends_the_term_and_holds_everybody(kind: Kind) {
     let before = store.snapshot().await.unwrap();
     assert_eq!(before.restored, None);
     let lease = store.lease().unwrap();
-    schema.change_leader("\"database\" = '7/00000001'").await;
+    schema.depose(Deposed::Elsewhere).await;
     let why = timeout(Duration::from_secs(2), lease.keep()).await.expect("its beats end");
     assert!(why.contains("another controller"), "{why}");
 
@@ -41,7 +49,7 @@ async fn another_database_ends_the_term_and_holds_everybody(kind: Kind) {
 }
 
 async fn writes_and_reads_of_a_term_are_refused_where_it_is_not_known(kind: Kind) {
-    for other in ["\"database\" = '7/00000001'", "epoch = epoch + 1, holder = ''"] {
+    for how in [Deposed::Elsewhere, Deposed::InPlace] {
         let Some(schema) = Schema::fresh(kind).await else { return };
         let first = schema.open().await;
         make(&*first, &key("orders"), &create()).await;
@@ -52,7 +60,7 @@ async fn writes_and_reads_of_a_term_are_refused_where_it_is_not_known(kind: Kind
         for _ in 0..5 {
             stores.push(schema.open().await);
         }
-        schema.change_leader(other).await;
+        schema.depose(how).await;
         let refused = [
             ("snapshot", stores[0].snapshot().await.err()),
             ("tokens", stores[1].tokens().await.err()),
@@ -77,7 +85,10 @@ async fn a_leader_that_remembers_more_ends_its_term_and_holds_everybody(kind: Ki
     let history = store.snapshot().await.unwrap().history_id;
     let lose = "DELETE FROM events WHERE revision = 2; UPDATE counter SET revision = 1;
                 UPDATE migrations SET revision = 1";
-    schema.sql(lose).await;
+    match kind {
+        Kind::DynamoDb => Table::of(&schema.url).await.lose_revision_2().await,
+        _ => schema.sql(lose).await,
+    }
     let refused = store.changes(2, 10).await.unwrap_err();
     assert!(matches!(&refused, Error::Unavailable(why) if why.contains("has seen revision 2")), "{refused}");
     assert!(!store.lease().unwrap().is_held());
@@ -89,7 +100,12 @@ async fn a_leader_that_remembers_more_ends_its_term_and_holds_everybody(kind: Ki
 async fn an_older_program_never_leads_again_and_migrates_nothing_that_is_led(kind: Kind) {
     let Some(schema) = Schema::fresh(kind).await else { return };
     let store = schema.open().await;
-    schema.sql("UPDATE leader SET format = 1000").await;
+    match kind {
+        Kind::DynamoDb => {
+            Table::of(&schema.url).await.set("seat", "leader", &[("format", n(1000))]).await;
+        }
+        _ => schema.sql("UPDATE leader SET format = 1000").await,
+    }
     let lease = store.lease().unwrap();
     lease.vacate().await;
     let refused = lease.lead_or_refuse("the older one").await;
@@ -98,6 +114,12 @@ async fn an_older_program_never_leads_again_and_migrates_nothing_that_is_led(kin
         "{refused:?}"
     );
 
+    if kind == Kind::DynamoDb {
+        // It has no schema besides the format.
+        let refused = open_store(&schema.url).await.unwrap_err();
+        assert!(matches!(&refused, OpenError::Newer(how) if how.contains("1000")), "{refused:?}");
+        return;
+    }
     let schema = Schema::fresh(kind).await.unwrap();
     let store = schema.open().await;
     let lease = store.lease().unwrap();

@@ -31,6 +31,10 @@ struct Messages {
     is_answer_lost: AtomicBool,
     /// The next commit does not arrive.
     is_lost: AtomicBool,
+    /// Whoever loses a commit is cut off from then on.
+    is_cut_then: AtomicBool,
+    /// The next commit arrives so much later.
+    is_late: Mutex<Option<Duration>>,
     /// Of the next message, `Sync` does not arrive, nor does anything after it.
     is_sync_withheld: AtomicBool,
     /// The next message with this text arrives without so many bytes of its end, and nothing after it.
@@ -61,7 +65,8 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let mut freezes = freezes.subscribe();
-                let (server, state, messages) = (server.clone(), state.subscribe(), of_next.clone());
+                let (server, cuts, messages) = (server.clone(), state.clone(), of_next.clone());
+                let state = cuts.subscribe();
                 tokio::spawn(async move {
                     if *state.borrow() == Network::Cut {
                         return;
@@ -72,7 +77,7 @@ impl Proxy {
                             // First: otherwise a question and its answer may still pass.
                             biased;
                             Ok(()) = freezes.changed() => std::future::pending().await,
-                            () = pass(client, server, state, &messages) => {}
+                            () = pass(client, server, state, &messages, &cuts) => {}
                         }
                     }
                 });
@@ -113,6 +118,17 @@ impl Proxy {
         self.messages.bytes_per_ms.store(bytes_per_ms, SeqCst);
     }
 
+    /// The same, and then everything is cut.
+    pub fn lose_commit_and_network(&self, arrives: bool) {
+        self.messages.is_cut_then.store(true, SeqCst);
+        self.lose_commit(arrives);
+    }
+
+    /// The next commit arrives so much later, whoever still waits for it.
+    pub fn delay_commit(&self, by: Duration) {
+        *self.messages.is_late.lock().unwrap() = Some(by);
+    }
+
     /// The next commit's connection is cut, before the commit arrives or after.
     pub fn lose_commit(&self, arrives: bool) {
         let lost = if arrives { &self.messages.is_answer_lost } else { &self.messages.is_lost };
@@ -120,12 +136,18 @@ impl Proxy {
     }
 }
 
-/// What a commit ends with in PostgreSQL and in MySQL. `READ COMMITTED` is no commit.
-const COMMITS: [&[u8]; 2] = [b"COMMIT\0", b"COMMIT;"];
+/// What a commit ends with in PostgreSQL and in MySQL, and what it is called in DynamoDB. `READ COMMITTED` is no commit.
+const COMMITS: [&[u8]; 3] = [b"COMMIT\0", b"COMMIT;", b".TransactWriteItems"];
 const SYNC: &[u8] = b"S\0\0\0\x04";
 
 fn has(message: &[u8], text: &[u8]) -> bool {
     message.windows(text.len()).any(|part| part == text)
+}
+
+fn cut_then(network: &watch::Sender<Network>, messages: &Messages) {
+    if messages.is_cut_then.swap(false, SeqCst) {
+        network.send_replace(Network::Cut);
+    }
 }
 
 async fn until(network: &mut watch::Receiver<Network>, is: Network) {
@@ -137,6 +159,7 @@ async fn pass(
     server: &mut TcpStream,
     mut network: watch::Receiver<Network>,
     messages: &Messages,
+    cuts: &watch::Sender<Network>,
 ) {
     let (mut asked, mut answered) = (vec![0; 64 << 10], vec![0; 64 << 10]);
     let mut was_cut = network.clone();
@@ -152,7 +175,12 @@ async fn pass(
                 let Ok(count @ 1..) = read else { return };
                 let is_commit = COMMITS.iter().any(|text| has(&asked[..count], text));
                 if is_commit && messages.is_lost.swap(false, SeqCst) {
+                    cut_then(cuts, messages);
                     return;
+                }
+                let late = messages.is_late.lock().unwrap().take_if(|_| is_commit);
+                if let Some(by) = late {
+                    tokio::time::sleep(by).await;
                 }
                 let bytes_per_ms = messages.bytes_per_ms.load(SeqCst);
                 if let Some(ms) = count.checked_div(bytes_per_ms) {
@@ -173,6 +201,7 @@ async fn pass(
                 }
                 if is_commit && messages.is_answer_lost.swap(false, SeqCst) {
                     _ = server.read(&mut answered).await;
+                    cut_then(cuts, messages);
                     return;
                 }
             }

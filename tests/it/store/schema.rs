@@ -1,4 +1,5 @@
-//! A place of its own for each test on a server that controllers share: a schema in PostgreSQL, a database in MariaDB.
+//! A place of its own for each test on a server that controllers share: a schema in PostgreSQL, a database in MariaDB, a
+//! table in DynamoDB.
 
 use std::{
     sync::{
@@ -13,7 +14,7 @@ use cutover::store::{OpenError, Store, Term, open_store};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, PgConnection, raw_sql};
 use tokio::{sync::Mutex, time::timeout};
 
-use super::{Place, proxy::Proxy};
+use super::{Place, proxy::Proxy, table::Table};
 use crate::support::{create, key, make, server::given};
 
 /// The kinds of servers.
@@ -21,6 +22,16 @@ use crate::support::{create, key, make, server::given};
 pub enum Kind {
     Postgres,
     MySql,
+    DynamoDb,
+}
+
+/// What happens to the leader behind its back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deposed {
+    /// Another one takes over.
+    InPlace,
+    /// The database is another one, as after a failover or a restore.
+    Elsewhere,
 }
 
 /// All who open it act in one term, as the tasks of a leader do.
@@ -31,7 +42,7 @@ pub struct Schema {
     term: Mutex<Option<Term>>,
 }
 
-/// A session in a schema.
+/// A session in a schema of an SQL server.
 pub enum Session {
     Postgres(PgConnection),
     MySql(MySqlConnection),
@@ -77,6 +88,8 @@ impl Schema {
                 Session::of(&server).await.execute(&format!("CREATE DATABASE {name}")).await.unwrap();
                 format!("{}/{name}", server.rsplit_once('/').unwrap().0)
             }
+            Kind::DynamoDb => given("CUTOVER_TEST_DYNAMODB")?
+                .replace("dynamodb://?", &format!("dynamodb://{name}?create=true&")),
         };
         Some(Self { kind, url, name, term: Mutex::default() })
     }
@@ -91,10 +104,20 @@ impl Schema {
     }
 
     /// Changes what is stored of the leader.
-    pub async fn change_leader(&self, change: &str) {
-        self.sql(&format!("UPDATE leader SET {change}")).await;
-        if self.kind == Kind::MySql {
-            self.sql(&format!("UPDATE fence SET {change}")).await;
+    pub async fn depose(&self, how: Deposed) {
+        let change = match how {
+            Deposed::InPlace => "epoch = epoch + 1, holder = ''",
+            Deposed::Elsewhere => "\"database\" = '7/00000001'",
+        };
+        match self.kind {
+            Kind::Postgres => self.sql(&format!("UPDATE leader SET {change}")).await,
+            Kind::MySql => {
+                self.sql(&format!("UPDATE leader SET {change}; UPDATE fence SET {change}")).await;
+            }
+            Kind::DynamoDb => {
+                let table = (how == Deposed::Elsewhere).then_some("7/00000001");
+                Table::of(&self.url).await.change_leader(table).await;
+            }
         }
     }
 
@@ -111,6 +134,7 @@ impl Schema {
         let text = match self.kind {
             Kind::Postgres => format!("BEGIN; LOCK TABLE {}", tables.join(", ")),
             Kind::MySql => format!("LOCK TABLES {} WRITE", tables.join(" WRITE, ")),
+            Kind::DynamoDb => unreachable!("it has no locks"),
         };
         blocks.execute(&text).await.unwrap();
         blocks
@@ -132,6 +156,7 @@ impl Schema {
             Kind::MySql => format!(
                 "CREATE USER {name}@'127.0.0.1' IDENTIFIED BY 'cutover'; GRANT ALL ON {name}.* TO {name}@'127.0.0.1'"
             ),
+            Kind::DynamoDb => unreachable!("it has no users"),
         };
         self.sql(&make).await;
         self.url = self.url.replace("//cutover:", &format!("//{name}:"));
@@ -188,7 +213,7 @@ impl Place for Schema {
     }
 }
 
-/// Tests for each kind of server.
+/// Tests for each SQL server.
 macro_rules! on_each_server {
     ($($story:ident),* $(,)?) => {
         mod postgres {
@@ -209,4 +234,17 @@ macro_rules! on_each_server {
         }
     };
 }
-pub(crate) use on_each_server;
+/// The same stories on DynamoDB.
+macro_rules! on_dynamodb {
+    ($($story:ident),* $(,)?) => {
+        mod dynamodb {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $story() {
+                    super::$story($crate::store::schema::Kind::DynamoDb).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use {on_dynamodb, on_each_server};

@@ -13,7 +13,7 @@ use cutover_core::routing::Rung;
 use super::{
     Place as _,
     chain::followed,
-    schema::{Kind, Schema, on_each_server},
+    schema::{Deposed, Kind, Schema, on_dynamodb, on_each_server},
 };
 use crate::support::{commit, create, describe, key, make, pin};
 
@@ -24,6 +24,8 @@ on_each_server!(
     a_schema_that_is_not_ours_or_not_whole_is_left_alone,
     damage_is_reported_with_its_place,
 );
+
+on_dynamodb!(whoever_does_not_lead_writes_nothing, many_open_a_new_schema_at_once);
 
 /// What the history of tokens says of a revocation.
 pub fn revoked() -> TokenEvent {
@@ -54,7 +56,7 @@ pub fn token() -> TokenRecord {
 
 /// Takes over, although the leader lives.
 async fn usurped(schema: &Schema) -> Arc<dyn Store> {
-    schema.change_leader("epoch = epoch + 1, holder = ''").await;
+    schema.depose(Deposed::InPlace).await;
     let store = schema.follower().await;
     store.lease().unwrap().lead("the next one", |_| {}).await;
     store
@@ -184,6 +186,7 @@ async fn a_schema_that_is_not_ours_or_not_whole_is_left_alone(kind: Kind) {
             "INSERT INTO _sqlx_migrations SELECT 1000, 'later', installed_on, true, '\\x00', 0 FROM _sqlx_migrations"
         }
         Kind::MySql => "INSERT INTO cutover_schema VALUES (1000)",
+        Kind::DynamoDb => unreachable!("it has no schema"),
     };
     schema.sql(later).await;
     let error = schema.open_error().await;

@@ -74,7 +74,6 @@ async fn a_url_says_which_store() {
     for (url, says) in [
         ("orders.db", "give sqlite:PATH"),
         ("redis://localhost", "give sqlite:PATH"),
-        ("dynamodb://cutover?region=x", "no dynamodb store"),
         ("sqlite:", "give sqlite:PATH"),
         ("sqlite::memory:", "give sqlite:PATH"),
     ] {

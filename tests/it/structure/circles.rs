@@ -12,6 +12,7 @@ const CRATES: &[&str] = &[
     "crates/core/src/",
     "crates/clock/src/",
     "crates/domain/src/",
+    "crates/dynamodb/src/",
     "crates/store/src/",
     "clients/rust/src/",
     "tests/torturer/src/",

@@ -41,11 +41,13 @@ impl Database {
         let given = PathBuf::from(match kind {
             Kind::Postgres => given("CUTOVER_TEST_POSTGRES_PROGRAMS")?,
             Kind::MySql => given("CUTOVER_TEST_MYSQL_DATA")?,
+            Kind::DynamoDb => unreachable!("its data is in memory"),
         });
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let url = match kind {
             Kind::Postgres => format!("postgres://cutover@127.0.0.1:{port}/postgres"),
             Kind::MySql => format!("mysql://cutover:cutover@127.0.0.1:{port}/cutover"),
+            Kind::DynamoDb => unreachable!("its data is in memory"),
         };
         let directory = TempDir::new().unwrap();
         if nix::unistd::geteuid().is_root() {
@@ -62,6 +64,7 @@ impl Database {
                 .stdout(Stdio::null())
                 .status(),
             Kind::MySql => Command::new("cp").arg("-a").arg(&database.given).arg(data).status(),
+            Kind::DynamoDb => unreachable!("its data is in memory"),
         };
         assert!(made.unwrap().success());
         database.again().await;
@@ -88,6 +91,7 @@ impl Database {
                 server.args(["--innodb-log-file-size=16M", "--max-allowed-packet=64M"]);
                 server
             }
+            Kind::DynamoDb => unreachable!("its data is in memory"),
         };
         server.stdout(Stdio::null()).stderr(Stdio::null());
         self.running = Some(tokio::process::Command::from(server).kill_on_drop(true).spawn().unwrap());
@@ -103,6 +107,7 @@ impl Database {
         match self.kind {
             Kind::Postgres => PgConnection::connect(&self.url).await.is_ok(),
             Kind::MySql => MySqlConnection::connect(&self.url).await.is_ok(),
+            Kind::DynamoDb => unreachable!("its data is in memory"),
         }
     }
 

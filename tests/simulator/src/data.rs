@@ -4,6 +4,7 @@ mod trap;
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     sync::Arc,
     time::Duration,
 };
@@ -150,6 +151,11 @@ impl DataStore {
     /// Removes a record and leaves nothing in its place.
     pub fn remove(&self, id: &Id) {
         self.records.remove(id);
+    }
+
+    /// Everything that is there now.
+    pub fn dump(&self) -> BTreeMap<Id, Record> {
+        self.records.dump()
     }
 
     /// What is there now.

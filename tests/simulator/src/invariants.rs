@@ -22,6 +22,7 @@ use crate::{
         traffic::{self, name},
     },
     data::DataStore,
+    expiring,
     linear::Value,
     oracle, world,
 };
@@ -35,6 +36,10 @@ struct Known {
     held: BTreeMap<String, u64>,
     /// The newest acknowledged write of each record.
     newest: BTreeMap<Id, Newest>,
+    /// When acknowledged writes expire.
+    expires: BTreeMap<(Id, Version), u64>,
+    /// The newest version that a store has removed because it had expired.
+    removed: BTreeMap<Id, Version>,
     /// Told once.
     faults: BTreeSet<(&'static str, String)>,
 }
@@ -97,6 +102,20 @@ pub fn acknowledged_unversioned(id: &Id, value: Value) {
     KNOWN.with_borrow_mut(|known| _ = known.newest.insert(id.clone(), Newest::Unversioned(value)));
 }
 
+/// When a write that was acknowledged expires, in milliseconds.
+pub fn expires(id: &Id, version: Version, at_ms: Option<u64>) {
+    KNOWN.with_borrow_mut(|known| known.expires.extend(at_ms.map(|at_ms| ((id.clone(), version), at_ms))));
+}
+
+/// A store has removed a record that had expired. Nobody need have acknowledged that write.
+pub fn removed(id: &Id, version: Version) {
+    KNOWN.with_borrow_mut(|known| {
+        let newest = known.removed.entry(id.clone()).or_default();
+        *newest = version.max(*newest);
+    });
+    check(id);
+}
+
 /// A write was acknowledged.
 pub fn acknowledged(id: &Id, version: Version) {
     KNOWN.with_borrow_mut(|known| {
@@ -115,10 +134,19 @@ pub fn check(id: &Id) {
         let placement = *known.committed.get(&id.tenant)?;
         let newest = *known.newest.get(id)?;
         let [source, target] = known.stores.as_ref()?.each_ref().map(|store| store.peek(id));
-        Some((placement, newest, source, target))
+        let removed = known.removed.get(id).copied().unwrap_or_default();
+        let is_over = match newest {
+            Newest::Version(version) => {
+                let expires_ms = known.expires.get(&(id.clone(), version)).copied();
+                removed >= version || expiring::may_be_over(expires_ms, world::now() / world::MS)
+            }
+            Newest::Unversioned(_) => removed > Version::ZERO,
+        };
+        Some((placement, newest, source, target, is_over))
     });
-    let Some((placement, newest, source, target)) = seen else { return };
+    let Some((placement, newest, source, target, is_over)) = seen else { return };
     let is_there = |record: &Option<Record>| match (newest, record) {
+        (_, Some(Record { value: None, .. }) | None) if is_over => true,
         (Newest::Version(version), Some(record)) => record.version >= version,
         (Newest::Version(_), None) => false,
         // The SDK replaces it with a version.
@@ -127,7 +155,7 @@ pub fn check(id: &Id) {
         }
         (Newest::Unversioned(value), None) => value.is_none(),
     };
-    let falls_back = placement.floor == Rung::SourceOnly && target.is_none();
+    let falls_back = placement.floor == Rung::SourceOnly && target.is_none() && expiring::ttl().is_none();
     let is_readable = match placement.rung {
         Rung::Hold => true,
         Rung::SourceOnly | Rung::Dual | Rung::Mirrored => is_there(&source),

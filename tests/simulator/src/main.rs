@@ -3,6 +3,7 @@
 mod cast;
 mod control;
 mod data;
+mod expiring;
 mod invariants;
 mod linear;
 mod net;

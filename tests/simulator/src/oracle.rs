@@ -5,9 +5,13 @@
 //! read began. A write whose outcome is unknown may take effect at any later time, or never. At level
 //! linearizable one order has to explain all operations besides: see linear.rs.
 
+#[cfg(test)]
+mod tests;
+
 use std::{cell::RefCell, collections::BTreeMap};
 
 use crate::{
+    expiring,
     linear::{self, Action, Operation, Value, Verdict},
     whole, world,
 };
@@ -34,6 +38,9 @@ pub struct Write {
     pub expected: Option<Value>,
     /// Who wrote it.
     pub by: String,
+    /// When the record expires, and when it looked at what it replaces, in milliseconds.
+    expires_ms: Option<u64>,
+    looked_ms: u64,
     began: u64,
     ended: u64,
     answer: Answer,
@@ -99,7 +106,18 @@ pub fn begin(seeded: &[String], is_linearizable: bool) {
         let history = oracle.histories.entry(record.clone()).or_default();
         let (by, answer) = ("the beginning".to_owned(), Answer::Acknowledged);
         let (found, expected) = (None, None);
-        history.writes.push(Write { value: Some(0), found, expected, by, began: 0, ended: 1, answer });
+        let (began, ended, looked_ms, expires_ms) = (0, 1, 0, None);
+        history.writes.push(Write {
+            value: Some(0),
+            found,
+            expected,
+            by,
+            expires_ms,
+            looked_ms,
+            began,
+            ended,
+            answer,
+        });
     }
     ORACLE.set(oracle);
     whole::begin();
@@ -134,16 +152,36 @@ pub fn write_begins(record: &str, value: Value, by: &str) -> usize {
         let history = oracle.histories.entry(record.to_owned()).or_default();
         let (ended, answer) = (u64::MAX, Answer::Indeterminate);
         let (found, expected, by) = (None, None, by.to_owned());
-        history.writes.push(Write { value, found, expected, by, began, ended, answer });
+        let (expires_ms, looked_ms) = (None, 0);
+        history.writes.push(Write {
+            value,
+            found,
+            expected,
+            by,
+            expires_ms,
+            looked_ms,
+            began,
+            ended,
+            answer,
+        });
         history.writes.len() - 1
     })
+}
+
+/// When the record of a write expires, in milliseconds.
+pub fn write_expires(record: &str, number: usize, at_ms: Option<u64>) {
+    ORACLE.with_borrow_mut(|oracle| {
+        let write = oracle.histories.get_mut(record).and_then(|history| history.writes.get_mut(number));
+        write.into_iter().for_each(|write| write.expires_ms = at_ms);
+    });
 }
 
 /// A write looks at what it replaces.
 pub fn write_finds(record: &str, number: usize, found: Value) {
     ORACLE.with_borrow_mut(|oracle| {
         let write = oracle.histories.get_mut(record).and_then(|history| history.writes.get_mut(number));
-        write.into_iter().for_each(|write| write.found = Some(found));
+        let looked_ms = world::now() / world::MS;
+        write.into_iter().for_each(|write| (write.found, write.looked_ms) = (Some(found), looked_ms));
     });
 }
 
@@ -247,7 +285,7 @@ impl Write {
     fn as_read(&self) -> Option<Read> {
         let found = self.found.filter(|_| self.answer == Answer::Acknowledged)?;
         let (began, ended) = (self.began, self.ended);
-        Some(Read { found, by: self.by.clone(), began, ended, at_ms: 0, is_last: false })
+        Some(Read { found, by: self.by.clone(), began, ended, at_ms: self.looked_ms, is_last: false })
     }
 }
 
@@ -297,7 +335,11 @@ fn lost_update(record: &str, writes: &[Write]) -> Option<Fault> {
 fn unexplained(record: &str, writes: &[Write], read: &Read) -> Option<Fault> {
     let before = |write: &&Write| write.answer == Answer::Acknowledged && write.ended < read.began;
     let explains = |write: &&Write| {
-        write.value == read.found && write.began <= read.ended && write.answer != Answer::NotApplied
+        let is_found = match read.found {
+            None => write.value.is_none() || expiring::may_be_over(write.expires_ms, read.at_ms),
+            found => write.value == found && !expiring::is_over(write.expires_ms, read.at_ms),
+        };
+        is_found && write.began <= read.ended && write.answer != Answer::NotApplied
     };
     let stands = |write: &Write| !writes.iter().filter(before).any(|newer| write.ended < newer.began);
     // A record that nobody wrote yet is not there.
@@ -308,6 +350,9 @@ fn unexplained(record: &str, writes: &[Write], read: &Read) -> Option<Fault> {
     let newest = writes.iter().filter(before).max_by_key(|write| write.began);
     let kind = match newest {
         Some(Write { value: None, .. }) if read.found.is_some() => "resurrected",
+        Some(write) if read.found.is_some() && expiring::may_be_over(write.expires_ms, read.at_ms) => {
+            "resurrected"
+        }
         _ if read.is_last => "lost",
         _ => "stale",
     };
@@ -319,55 +364,4 @@ fn unexplained(record: &str, writes: &[Write], read: &Read) -> Option<Fault> {
     );
     let what = format!("{} read {} at {} ms, {newest}", read.by, value(read.found), read.at_ms);
     Some(Fault { kind, record: record.to_owned(), what })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn write(value: Option<u64>, began: u64, ended: u64, answer: Answer) -> Write {
-        Write { value, found: None, expected: None, by: "w".to_owned(), began, ended, answer }
-    }
-
-    fn kind(writes: &[Write], found: Option<u64>, began: u64) -> Option<&'static str> {
-        let read = Read { found, by: "r".to_owned(), began, ended: began + 1, at_ms: 0, is_last: false };
-        unexplained("a/b", writes, &read).map(|fault| fault.kind)
-    }
-
-    #[test]
-    fn a_read_must_not_be_behind_an_acknowledged_write() {
-        let writes =
-            [write(Some(0), 0, 0, Answer::Acknowledged), write(Some(1), 10, 20, Answer::Acknowledged)];
-        assert_eq!(kind(&writes, Some(1), 30), None);
-        assert_eq!(kind(&writes, Some(0), 15), None, "they overlap");
-        assert_eq!(kind(&writes, Some(0), 30), Some("stale"));
-        assert_eq!(kind(&writes, Some(7), 30), Some("stale"), "nobody wrote that");
-        assert_eq!(kind(&[], None, 30), None);
-    }
-
-    #[test]
-    fn a_value_is_replaced_once() {
-        let replaces = |value, answer| Write { expected: Some(value), ..write(Some(9), 0, 1, answer) };
-        let once = replaces(Some(1), Answer::Acknowledged);
-        let kind = |writes: &[Write]| lost_update("a/b", writes).map(|fault| fault.kind);
-        assert_eq!(kind(&[once.clone(), replaces(Some(2), Answer::Acknowledged)]), None);
-        assert_eq!(kind(&[once.clone(), replaces(Some(1), Answer::Indeterminate)]), None);
-        let nothing = replaces(None, Answer::Acknowledged);
-        assert_eq!(kind(&[nothing.clone(), nothing]), None, "it may have been deleted again");
-        assert_eq!(kind(&[once.clone(), once]), Some("lost update"));
-    }
-
-    #[test]
-    fn the_dead_stay_dead_and_the_unknown_may_come_late() {
-        let writes = [
-            write(Some(1), 1, 2, Answer::Acknowledged),
-            write(Some(2), 3, u64::MAX, Answer::Indeterminate),
-            write(None, 10, 20, Answer::Acknowledged),
-        ];
-        assert_eq!(kind(&writes, None, 30), None);
-        assert_eq!(kind(&writes, Some(1), 30), Some("resurrected"));
-        assert_eq!(kind(&writes, Some(2), 30), None);
-        let refused = [writes[2].clone(), write(Some(3), 21, 22, Answer::NotApplied)];
-        assert_eq!(kind(&refused, Some(3), 30), Some("resurrected"));
-    }
 }

@@ -169,6 +169,8 @@ pub struct Plan {
     pub reports_every: Time,
     /// Wall clocks differ by up to so much.
     pub skew_most: Time,
+    /// Records expire, and both stores remove them.
+    pub expires: bool,
     /// Two services have the same id, by mistake.
     pub twins: bool,
     /// In place of a restored backup, a file is copied back by hand.
@@ -189,10 +191,11 @@ impl Plan {
         // Drawn by itself, so that other seeds stay as they were.
         let mut of_replicas = SmallRng::seed_from_u64(seed ^ 0x0005_ea75);
         let is_about = swarm && of_replicas.random_ratio(1, 10);
-        let is_left_behind = swarm && SmallRng::seed_from_u64(seed ^ 0x001e_f7b4).random_ratio(1, 40);
-        let theme = theme.unwrap_or(match (is_about, is_left_behind) {
-            (true, _) => Theme::Replicas,
-            (_, true) => Theme::LeftBehind,
+        let rare = SmallRng::seed_from_u64(seed ^ 0x001e_f7b4).random_range(0..80);
+        let theme = theme.unwrap_or(match rare {
+            _ if is_about => Theme::Replicas,
+            0 | 1 if swarm => Theme::LeftBehind,
+            2 if swarm => Theme::Clocks,
             _ => drawn,
         });
         let plan = theme.apply(Self::general(seed, swarm), &mut random);
@@ -271,7 +274,7 @@ impl Plan {
             },
             persist: random.random(),
             same_ids: random.random(),
-            freeze_most: [2 * S, 15 * S, 45 * S][random.random_range(0..3)]
+            freeze_most: [2 * S, 15 * S, 60 * S][random.random_range(0..3)]
                 * if slowness > 1 { 10 } else { 1 },
             gain_most_ppm: [0, 0, 1_000, 24_000][random.random_range(0..4)],
             legacy_until: if one_in(random, 4) { random.random_range(2..=8) * S } else { 0 },
@@ -288,6 +291,7 @@ impl Plan {
             reports_every: 0,
             disk_most: [0, 0, 100, 1_000][random.random_range(0..4)] * MS,
             skew_most: [0, 0, 100, 10_000, 3_600_000][random.random_range(0..5)] * MS,
+            expires: false,
             twins: one_in(random, 8),
             by_hand: false,
             persist_for: 20 * S,

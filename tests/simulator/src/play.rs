@@ -41,7 +41,7 @@ use crate::{
     },
     control::ControlStore,
     data::{self, DataStore},
-    invariants, net,
+    expiring, invariants, net,
     oracle::{self, Counts},
     plan::Plan,
     process::{Clocks, Process},
@@ -211,6 +211,7 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
     }
     let names: Vec<_> = seeded.iter().map(|id| traffic::name(&id.tenant, &id.key)).collect();
     data::set_residual(plan.residual);
+    expiring::begin(plan.expires, &[source.clone(), target.clone()]);
     invariants::begin([source.clone(), target.clone()]);
     seeded.iter().for_each(|id| invariants::acknowledged_unversioned(id, Some(0)));
     oracle::begin(&names, plan.policy.level() == v1::Level::Linearizable);

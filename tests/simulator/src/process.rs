@@ -12,7 +12,7 @@ use crate::{
 /// All clocks began so long before the world: nothing ever reaches back beyond zero.
 const MONOTONIC_BASE_NS: u64 = 1_000_000_000_000_000;
 /// The world begins on 2026-01-01.
-const WALL_BASE_NS: i128 = 1_767_225_600_000_000_000;
+pub const WALL_BASE_NS: i128 = 1_767_225_600_000_000_000;
 
 /// How a process' clocks differ from the world's.
 #[derive(Clone, Copy, Debug, Default)]

@@ -84,6 +84,10 @@ impl Client {
             |store| move |error| SpecFileError::Open { path: file.display().to_string(), store, error };
         let source = spec.source.open(Missing::Refuse, variable).await.map_err(opened("source"))?;
         let target = spec.target.open(Missing::Refuse, variable).await.map_err(opened("target"))?;
-        Ok(self.migrator(&spec.migration, source, target))
+        let migrator = self.migrator(&spec.migration, source, target);
+        Ok(match spec.ttl {
+            Some(ttl) => migrator.with_ttl(ttl),
+            None => migrator,
+        })
     }
 }

@@ -9,9 +9,10 @@ use super::{
     rules::{Condition, Found},
 };
 use crate::{
+    clock,
     report::{ErrorClass, Event, Operation, Origin, Outcome, StoreRole},
     routing::Mutation,
-    store::{Id, Put, PutAll, Record, StoreError},
+    store::{Id, Put, PutAll, Record, StoreError, Ttl},
     watch::{Standing, while_it_may_act},
 };
 
@@ -22,13 +23,16 @@ pub(super) struct Calls {
     pub(super) tenant: String,
     revision: u64,
     standing: Standing,
+    /// When its last call has to end.
+    until: Option<clock::Instant>,
     outcomes: SmallVec<[Outcome; 6]>,
 }
 
 impl Calls {
     /// The calls of an operation on this tenant, decided under `revision`.
     pub(super) fn new(inner: Arc<Inner>, tenant: &str, revision: u64, standing: Standing) -> Self {
-        Self { inner, tenant: tenant.to_owned(), revision, standing, outcomes: SmallVec::new_const() }
+        let (tenant, until) = (tenant.to_owned(), inner.calls_until());
+        Self { inner, tenant, revision, standing, until, outcomes: SmallVec::new_const() }
     }
 
     pub(super) async fn get(&mut self, store: StoreRole, id: &Id) -> Result<Option<Record>, StoreError> {
@@ -52,7 +56,7 @@ impl Calls {
         store: StoreRole,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let (ended, result) = self.inner.call(store, Operation::Read, &self.standing, call).await;
+        let (ended, result) = self.inner.call(store, Operation::Read, &self.standing, self.until, call).await;
         self.outcomes.extend(ended);
         result
     }
@@ -69,7 +73,7 @@ impl Calls {
             Condition::Newer => to.put_if_newer(id, record),
             Condition::Unchanged { expected, .. } => to.put_if_unchanged(id, record, expected),
         };
-        let (ended, result) = self.inner.call(store, Operation::Write, &self.standing, put).await;
+        let (ended, result) = self.inner.call(store, Operation::Write, &self.standing, self.until, put).await;
         self.outcomes.extend(ended);
         result
     }
@@ -85,7 +89,7 @@ impl Calls {
         }
         let to = self.inner.store(store);
         let put = to.put_all_if_newer(records);
-        let (ended, result) = self.inner.call(store, Operation::Write, &self.standing, put).await;
+        let (ended, result) = self.inner.call(store, Operation::Write, &self.standing, self.until, put).await;
         self.outcomes.extend(ended);
         result
     }
@@ -177,21 +181,31 @@ impl Inner {
         store: StoreRole,
         operation: Operation,
         standing: &Standing,
+        until: Option<clock::Instant>,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> (Option<Outcome>, Result<T, StoreError>) {
         if !self.current.may_act(standing) {
             let what = LEASE_ENDED.to_owned();
             return (None, Err(StoreError::NotApplied { class: ErrorClass::Timeout, what }));
         }
+        if until.is_some_and(|until| until.remaining().is_zero()) {
+            return (None, Err(StoreError::NotApplied { class: ErrorClass::Timeout, what: too_late() }));
+        }
         let _in_flight = self.recorder.in_flight(&self.migration, store, operation);
         let began = Instant::now();
         let leased = while_it_may_act(&self.current, standing, call);
-        let result = match tokio::time::timeout(self.call_timeout, leased).await {
-            Ok(Some(result)) => result,
-            Ok(None) => return (None, Err(timed_out(operation, LEASE_ENDED.to_owned()))),
-            Err(_) => {
+        let timed = tokio::time::timeout(self.call_timeout, leased);
+        let ended = match until {
+            None => Some(timed.await),
+            Some(until) => clock::before(until, timed).await,
+        };
+        let result = match ended {
+            Some(Ok(Some(result))) => result,
+            Some(Ok(None)) => return (None, Err(timed_out(operation, LEASE_ENDED.to_owned()))),
+            Some(Err(_)) => {
                 Err(timed_out(operation, format!("no answer within {} ms", self.call_timeout.as_millis())))
             }
+            None => return (None, Err(timed_out(operation, too_late()))),
         };
         let error = result.as_ref().err().map(StoreError::class);
         let ended = Outcome::Call { store, operation, latency: began.elapsed(), error, found: None };
@@ -200,6 +214,11 @@ impl Inner {
 }
 
 const LEASE_ENDED: &str = "the controller was not heard for too long, so no further call is made";
+
+fn too_late() -> String {
+    let seconds = Ttl::CALLS_WITHIN.as_secs();
+    format!("the operation began {seconds} s ago, and records expire (ttl), so no further call is made")
+}
 
 fn timed_out(operation: Operation, what: String) -> StoreError {
     let class = ErrorClass::Timeout;

@@ -146,6 +146,19 @@ pub enum Cause {
         "put_if is refused at target-first, because another instance may write at target-only already: {0}"
     )]
     BesideTargetOnly(RefusedUntil),
+    /// The record would expire while older writes of it may still arrive. A retry fails too.
+    #[error(
+        "{attribute} is {short_ms} ms too early: a record has to live at least {least_s} s from now on. Give it a later \
+         expiry, or delete it"
+    )]
+    ExpiresTooSoon {
+        /// The attribute that says when it expires.
+        attribute: String,
+        /// How long it has to live: [`crate::store::Ttl::least`].
+        least_s: u64,
+        /// How much later it would have to expire.
+        short_ms: u64,
+    },
     /// No version could be stamped.
     #[error(transparent)]
     Stamp(#[from] super::StampError),

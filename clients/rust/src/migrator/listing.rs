@@ -132,7 +132,7 @@ async fn list(
     range: &KeyRange,
     limit: usize,
 ) -> Answered {
-    let step = first_step(&operation);
+    let step = first_step(inner, &operation);
     let calls = Calls::new(inner.clone(), tenant, operation.decision.revision, operation.standing());
     let mut reading = Reading { calls, operation, all: Vec::new(), is_list: true };
     // What the read of a key does that no store has.
@@ -144,9 +144,9 @@ async fn list(
             Ok(page) => pages.push((store, page)),
             Err(error) => return Some(reading.conclude()?.and(Err(ReadError::Failed { store, error }))),
         }
-        none.got(store, None);
+        none.got(inner, store, None);
     }
-    let (all, mut next) = merged(pages, step, limit);
+    let (all, mut next) = merged(inner, pages, step, limit);
     reading.all = all;
     loop {
         cut(&mut reading.all, &mut next);
@@ -163,7 +163,12 @@ async fn list(
 
 /// The reads of up to `limit` keys, no further than where the shorter page ends, each with the answers that it has; and where
 /// they end, if there may be more. `pages` is in the order in which a read asks the stores.
-fn merged(pages: Vec<(StoreRole, Listed)>, step: ReadStep, limit: usize) -> (Vec<One>, Option<String>) {
+fn merged(
+    inner: &Inner,
+    pages: Vec<(StoreRole, Listed)>,
+    step: ReadStep,
+    limit: usize,
+) -> (Vec<One>, Option<String>) {
     let mut next = pages.iter().filter_map(|(_, page)| page.next.clone()).min();
     let mut found: BTreeMap<Id, Vec<(StoreRole, Record)>> = BTreeMap::new();
     let stores: Vec<StoreRole> = pages.iter().map(|(store, _)| *store).collect();
@@ -180,7 +185,7 @@ fn merged(pages: Vec<(StoreRole, Listed)>, step: ReadStep, limit: usize) -> (Vec
             let at = records.iter().position(|(of, _)| of == store);
             let record = at.map(|at| records.swap_remove(at).1);
             if one.reads() == Some(*store) {
-                one.got(*store, record);
+                one.got(inner, *store, record);
             }
         }
         one

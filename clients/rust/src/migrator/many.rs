@@ -8,7 +8,7 @@ use super::{
     Inner, Migrator, READS_MAX, ReadError, Unavailable,
     calls::Calls,
     finish::Finish,
-    rules::{Answer, Condition, Found, OperationStep, Read, ReadCall, ReadEnd, Seen},
+    rules::{Answer, Condition, Found, OperationStep, Read, ReadCall, ReadEnd},
     shadow,
 };
 use crate::{
@@ -120,7 +120,7 @@ impl Migrator {
 }
 
 async fn read(inner: &Arc<Inner>, operation: Operation, tenant: &str, ids: &[Id]) -> Answered {
-    let step = first_step(&operation);
+    let step = first_step(inner, &operation);
     let all = ids.iter().map(|id| One::new(id.clone(), step)).collect();
     let calls = Calls::new(inner.clone(), tenant, operation.decision.revision, operation.standing());
     let mut reading = Reading { calls, operation, all, is_list: false };
@@ -134,9 +134,9 @@ async fn read(inner: &Arc<Inner>, operation: Operation, tenant: &str, ids: &[Id]
 }
 
 /// What every read of this operation does first.
-pub(super) fn first_step(operation: &Operation) -> ReadStep {
+pub(super) fn first_step(inner: &Inner, operation: &Operation) -> ReadStep {
     let decision = operation.decision;
-    let first = Read::begin(decision.rung, decision.no_fallback, operation.policy.level);
+    let first = Read::begin(decision.rung, inner.reads_target_alone(operation), operation.policy.level);
     first.expect("an admitted operation is not on hold")
 }
 
@@ -164,7 +164,7 @@ impl Reading {
             match self.calls.get_many(store, &ids).await {
                 Ok(records) => {
                     for (one, record) in ones.iter_mut().zip(records) {
-                        one.got(store, record);
+                        one.got(&self.calls.inner, store, record);
                     }
                 }
                 Err(error) => ones.iter_mut().for_each(|one| one.failed(error.clone())),
@@ -233,7 +233,7 @@ impl Reading {
                 Some(StoreRole::Target) => one.target,
                 None => None,
             };
-            let value = record.and_then(|record| record.value);
+            let value = inner.visible(record.as_ref()).map(<[u8]>::to_vec);
             let is_answer = value.is_some() || !self.is_list;
             if let Some(store) = end.answered(rung, one.asked_source).filter(|_| is_answer) {
                 let (_, is_found) = answered.get_or_insert((store, true));
@@ -276,8 +276,8 @@ impl One {
         }
     }
 
-    pub(super) fn got(&mut self, store: StoreRole, record: Option<Record>) {
-        let seen = record.as_ref().map(Seen::from);
+    pub(super) fn got(&mut self, inner: &Inner, store: StoreRole, record: Option<Record>) {
+        let seen = inner.seen(record.as_ref());
         match store {
             StoreRole::Source => (self.source, self.asked_source) = (record, true),
             StoreRole::Target => self.target = record,

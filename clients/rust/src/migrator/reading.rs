@@ -6,7 +6,7 @@ use super::{
     Inner, ReadError,
     calls::Calls,
     finish::Finish,
-    rules::{Answer, Condition, OperationStep, Read, ReadCall, ReadEnd, Seen},
+    rules::{Answer, Condition, OperationStep, Read, ReadCall, ReadEnd},
     shadow,
 };
 use crate::{
@@ -34,7 +34,7 @@ struct Reading {
 
 pub(super) async fn read(inner: &Arc<Inner>, operation: Operation, id: Id) -> Answered {
     let decision = operation.decision;
-    let first = Read::begin(decision.rung, decision.no_fallback, operation.policy.level);
+    let first = Read::begin(decision.rung, inner.reads_target_alone(&operation), operation.policy.level);
     let mut step = first.expect("an admitted operation is not on hold");
     let calls = Calls::new(inner.clone(), &id.tenant, decision.revision, operation.standing());
     let mut reading = Reading { calls, operation, id, source: None, target: None, error: None };
@@ -65,7 +65,7 @@ impl Reading {
     async fn get(&mut self, store: StoreRole) -> Answer {
         match self.calls.get(store, &self.id).await {
             Ok(record) => {
-                let seen = record.as_ref().map(Seen::from);
+                let seen = self.calls.inner.seen(record.as_ref());
                 match store {
                     StoreRole::Source => self.source = record,
                     StoreRole::Target => self.target = record,
@@ -109,10 +109,11 @@ impl Reading {
                     shadow::sample(&inner, &self.operation, &self.id, self.source.as_ref());
                 }
                 let value = match from {
-                    Some(StoreRole::Source) => self.source.and_then(|record| record.value),
-                    Some(StoreRole::Target) => self.target.and_then(|record| record.value),
+                    Some(StoreRole::Source) => self.source,
+                    Some(StoreRole::Target) => self.target,
                     None => None,
                 };
+                let value = inner.visible(value.as_ref()).map(<[u8]>::to_vec);
                 let fell_back = calls.read_failed(StoreRole::Source).is_some();
                 if let Some(store) = end.answered(rung, fell_back) {
                     calls.answered(store, value.is_some());

@@ -63,17 +63,20 @@ async fn compare(calls: &mut Calls, id: &Id, source: Option<Record>) -> Result<C
     let target = calls.get(StoreRole::Target, id).await;
     // The source has answered, or there would be no comparison.
     calls.paired(Some(false), Some(target.is_err()));
-    let Some(target) = target? else { return Ok(Compared::to_nothing(source.as_ref())) };
+    let inner = calls.inner.clone();
+    let there = |record: &Record| !inner.is_expired(record);
+    let source = source.filter(there);
+    let Some(target) = target?.filter(there) else { return Ok(Compared::to_nothing(source.as_ref())) };
     if source.as_ref() == Some(&target) {
         return Ok(Compared::Same);
     }
     tokio::time::sleep(Duration::from_millis(PERSISTS_MS)).await;
-    let Some(target) = calls.get(StoreRole::Target, id).await? else {
+    let Some(target) = calls.get(StoreRole::Target, id).await?.filter(there) else {
         return Ok(Compared::to_nothing(source.as_ref()));
     };
     let again = calls.get(StoreRole::Source, id).await;
     calls.paired(Some(again.is_err()), Some(false));
-    Ok(persistent(source.as_ref(), &target, again?.as_ref()))
+    Ok(persistent(source.as_ref(), &target, again?.filter(there).as_ref()))
 }
 
 /// How the stores differ permanently. `source` was read `PERSISTS_MS` before the target, `again` after

@@ -160,6 +160,9 @@ impl Transacting {
         }
         let version = self.calls.inner.stamper.stamp(now_ms_since_2025(), above)?;
         self.records.iter_mut().for_each(|(_, record)| record.version = version);
+        for (_, record) in &self.records {
+            self.calls.inner.check_expiry(record)?;
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Cause, Edit, Inner, WriteError,
     calls::Calls,
-    rules::{Answer, Condition, OperationStep, Pair, Seen, Write, WriteCall, WriteEnd, WriteOutcome},
+    rules::{Answer, Condition, OperationStep, Pair, Write, WriteCall, WriteEnd, WriteOutcome},
 };
 use crate::{
     report::{Event, StoreRole},
@@ -50,6 +50,8 @@ pub(super) struct Writing {
     target: Option<Record>,
     /// The store whose record a mutation has looked at last.
     base: Option<StoreRole>,
+    /// What a mutation that writes nothing has found.
+    kept: Option<Vec<u8>>,
     error: Option<StoreError>,
     puts: u32,
 }
@@ -75,14 +77,15 @@ impl Writing {
         };
         let record = Record { version: Version::ZERO, value };
         let calls = Calls::new(inner, &id.tenant, operation.decision.revision, operation.standing());
-        let (source, target, base, error) = (None, None, None, None);
-        Self { calls, operation, id, mutation, record, source, target, base, error, puts: 0 }
+        let (source, target, base, kept, error) = (None, None, None, None, None);
+        Self { calls, operation, id, mutation, record, source, target, base, kept, error, puts: 0 }
     }
 
     /// Runs the write to its end; must not be dropped before.
     pub(super) async fn run(mut self) -> Result<Written, WriteError> {
         let decision = self.operation.decision;
-        let first = Write::begin(decision.rung, decision.no_fallback, self.mutation.is_some());
+        let no_fallback = self.calls.inner.mutates_target_alone(&self.operation);
+        let first = Write::begin(decision.rung, no_fallback, self.mutation.is_some());
         let mut step = first.expect("an admitted operation is not on hold");
         let end = loop {
             step = match step {
@@ -112,7 +115,7 @@ impl Writing {
     async fn get(&mut self, store: StoreRole) -> Answer {
         match self.calls.get(store, &self.id).await {
             Ok(record) => {
-                let seen = record.as_ref().map(Seen::from);
+                let seen = self.calls.inner.seen(record.as_ref());
                 match store {
                     StoreRole::Source => self.source = record,
                     StoreRole::Target => self.target = record,
@@ -136,10 +139,14 @@ impl Writing {
                 Some(StoreRole::Target) => self.target.as_ref(),
                 None => None,
             };
-            self.record.value = match change(found.and_then(|record| record.value.as_deref())) {
+            let found = self.calls.inner.visible(found);
+            self.record.value = match change(found) {
                 Ok(Edit::Put(value)) => Some(value),
                 Ok(Edit::Delete) => None,
-                Ok(Edit::Keep) => return Ok(Prepared::Keep),
+                Ok(Edit::Keep) => {
+                    self.kept = found.map(<[u8]>::to_vec);
+                    return Ok(Prepared::Keep);
+                }
                 Err(error) => return Err(Unput::Value(error)),
             };
         }
@@ -150,6 +157,7 @@ impl Writing {
         }
         let stamp = self.calls.inner.stamper.stamp(now_ms_since_2025(), above);
         self.record.version = stamp.map_err(|error| Unput::Refused(error.into()))?;
+        self.calls.inner.check_expiry(&self.record).map_err(Unput::Refused)?;
         Ok(Prepared::Put)
     }
 
@@ -186,12 +194,7 @@ impl Writing {
         if end.outcome != WriteOutcome::Kept {
             return Ok(Written::Applied(self.record.version));
         }
-        let found = match self.base {
-            Some(StoreRole::Source) => self.source,
-            Some(StoreRole::Target) => self.target,
-            None => None,
-        };
-        Ok(Written::Kept(found.and_then(|record| record.value)))
+        Ok(Written::Kept(self.kept))
     }
 }
 

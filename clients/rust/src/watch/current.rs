@@ -240,7 +240,9 @@ impl Current {
         let mut live = self.live();
         let epochs = &mut live.epochs;
         epochs.retain(|(_, epoch)| epoch.strong_count() > 0);
-        epochs.iter().map(|(revision, _)| *revision).min().unwrap_or_else(|| self.received_revision())
+        let mut revisions = epochs.iter().map(|(revision, _)| *revision);
+        let lowest = if Mutation::LowestRevision.is_left_out() { revisions.next() } else { revisions.min() };
+        lowest.unwrap_or_else(|| self.received_revision())
     }
 
     /// Waits until [`Self::applied_revision`] may have risen.

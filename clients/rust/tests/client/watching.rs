@@ -1,9 +1,13 @@
 //! The newest state, whatever happens to the stream.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use cutover_client::{Options, routing::Rung};
 use cutover_proto::v1::{self, watch_response::Kind};
+use tonic::Status;
 
 use crate::{
     fake::{Fake, registered},
@@ -134,4 +138,44 @@ async fn another_history_is_acknowledged_only_when_operations_of_the_old_one_hav
     assert!(old.overtaken(client.current(), "orders", "acme"));
     drop(old);
     fake.report(|report| report.applied_revision == 3).await;
+}
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().expect("no panic")).into_owned()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").write(line)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_process_whose_id_another_one_has_logs_that_once_for_each_registration() {
+    let log = Log::default();
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+    let _here = tracing::subscriber::set_default(lines.finish());
+    let told = || log.text().matches("another process is connected with this instance id").count();
+    let mut fake = Fake::start().await;
+    let options = Options { instance_id: Some("pod".to_owned()), ..Options::default() };
+    let (client, stream) = started(&mut fake, Rung::Dual, options).await;
+    assert_eq!(told(), 0, "{}", log.text());
+    stream.fail(Status::unavailable("restarted"));
+    let stream = fake.watch().await;
+    stream.register(v1::Registered { duplicate: true, ..registered() });
+    stream.snapshot(2, Rung::Dual);
+    until_received(&client, 2).await;
+    assert_eq!(told(), 1, "{}", log.text());
+    assert!(log.text().contains("instance=\"pod\""), "{}", log.text());
 }

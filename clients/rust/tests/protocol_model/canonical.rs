@@ -177,7 +177,15 @@ impl Client {
                 Work::Write { state, call, write } => {
                     let expects = write.expected.map(|content| content == DELETED);
                     let deletes = write.record.content == DELETED;
-                    hash(&(state, call, write.record.version, deletes, write.sent, expects))
+                    hash(&(
+                        state,
+                        call,
+                        write.record.version,
+                        deletes,
+                        write.record.expires,
+                        write.sent,
+                        expects,
+                    ))
                 }
             };
             let version = |held: Held| held.map(|record| record.version);

@@ -77,6 +77,9 @@ listed! {
         SidecarKilled,
         Mismatch,
         MismatchConfirmed,
+        Expired,
+        Removed,
+        Buried,
     }
 }
 
@@ -91,6 +94,9 @@ impl Branch {
         Self::SidecarKilled,
         Self::Mismatch,
         Self::MismatchConfirmed,
+        Self::Expired,
+        Self::Removed,
+        Self::Buried,
     ];
 
     pub(crate) const fn reached(rung: Rung) -> Self {

@@ -59,9 +59,17 @@ impl Protocol {
             // It is not clean, so it is worth nothing.
             return None;
         }
+        if pass == ModelPass::Full && self.has_stale_target(state) {
+            return None;
+        }
         let held = if pass == ModelPass::Full { state.stores.source } else { state.stores.target };
         let begun = ladder.newest();
         let flags = (for_target_first, for_target_only, for_mirrored);
+        let buried = self.buries(state, pass, for_mirrored);
+        let (held, expected) = match buried {
+            Some((gone, expected)) => (Some(gone), Some(expected)),
+            None => (held, None),
+        };
         match held {
             None => self.end_pass(&mut after, pass, flags),
             Some(record) => {
@@ -73,7 +81,7 @@ impl Protocol {
                     record,
                     half,
                     leased: true,
-                    expected: None,
+                    expected,
                     for_target_first,
                     for_target_only,
                     for_mirrored,
@@ -99,7 +107,8 @@ impl Protocol {
             None if target.content == DELETED => None,
             // Its tombstone is below every stamp.
             _ => {
-                let record = source.unwrap_or(Record { version: Version::ZERO, content: DELETED });
+                let record =
+                    source.unwrap_or(Record { version: Version::ZERO, content: DELETED, expires: false });
                 Some((record, Some(target.version)))
             }
         };
@@ -153,6 +162,10 @@ impl Protocol {
             return None;
         }
         let store = if job.pass == ModelPass::Reverse { Source } else { Target };
+        if self.stays_away(state, &job, store) {
+            self.end_pass(&mut after, job.pass, flags);
+            return (fate == Fate::Answered).then_some(after);
+        }
         let when = match job.pass {
             _ if job.expected.is_some() && self.has(Omission::SourceWinsUnconditionally) => When::Always,
             _ if job.expected.is_some() => {

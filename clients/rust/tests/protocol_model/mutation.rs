@@ -75,6 +75,14 @@ pub(crate) enum Omission {
     FallbackWithoutCopy,
     /// The hold is left before everybody has quiesced.
     HoldLeftEarly,
+    /// A record expires while an older put may still land.
+    ExpiresSoon,
+    /// A read at target-first asks the source, although records expire.
+    FallbackOfExpired,
+    /// A full pass copies what the target lacks where the target is read, although records expire.
+    PassAddsExpired,
+    /// A reverse pass leaves what only the source has, although records expire.
+    ObsoleteNotBuried,
     /// A query at target-first asks the source.
     QueriesSourceAtTargetFirst,
     /// A query at mirrored asks the target.

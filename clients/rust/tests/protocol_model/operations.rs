@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Read,
     Query,
     Put,
+    /// Of a record that expires.
+    Expiring,
     Delete,
     Mutate,
     /// With the content that its caller expects.
@@ -47,7 +49,7 @@ impl Protocol {
                 let confirmed = !self.has(Omission::NotConfirmed);
                 let level = if confirmed { self.scenario.level } else { Level::Acknowledged };
                 let OperationStep::Call(state, call) =
-                    Read::begin(revision.rung, revision.no_fallback, level)?
+                    Read::begin(revision.rung, self.target_alone(revision.no_fallback), level)?
                 else {
                     return None;
                 };
@@ -64,7 +66,7 @@ impl Protocol {
                 };
                 Work::Read { state, call }
             }
-            Kind::Put | Kind::Delete | Kind::Mutate | Kind::PutIf(_) | Kind::Keep => {
+            Kind::Put | Kind::Expiring | Kind::Delete | Kind::Mutate | Kind::PutIf(_) | Kind::Keep => {
                 let expected = match kind {
                     Kind::PutIf(_) if !self.may_put_if(revision) => return None,
                     Kind::PutIf(content) => Some(content),
@@ -75,9 +77,9 @@ impl Protocol {
                 // Numbered only if the order of all operations is checked.
                 let number = if self.ordered() { after.free_number() } else { 0 };
                 let content = if kind == Kind::Delete { DELETED } else { number.max(1) };
-                let record = Record { version: Version::ZERO, content };
+                let record = Record { version: Version::ZERO, content, expires: kind == Kind::Expiring };
                 let write = Writing { number, record, compare, expected, base: None, sent: false };
-                let step = Write::begin(revision.rung, revision.no_fallback, compare)?;
+                let step = Write::begin(revision.rung, self.target_alone(revision.no_fallback), compare)?;
                 let OperationStep::Call(state, call) = self.unobserved(step, revision.rung, compare) else {
                     return None;
                 };
@@ -309,7 +311,7 @@ impl Protocol {
             Some(Target) => doing.target,
             None => None,
         };
-        after.broken = after.history.lost(doing.acknowledged, record).or(after.broken);
+        after.broken = after.history.lost(doing.acknowledged, after.found(record)).or(after.broken);
         if !self.linearizable() {
             // Reads may be behind the order.
             return after.history.unread(client);
@@ -362,7 +364,7 @@ impl Protocol {
                 let found = writing.base.expect("a put_if keeps what it has compared");
                 // Only what it has compared is left. Its caller may know it for its own: from now on it stays.
                 let record = doing.source.or(doing.target);
-                after.broken = after.history.lost(doing.acknowledged, record).or(after.broken);
+                after.broken = after.history.lost(doing.acknowledged, after.found(record)).or(after.broken);
                 record.into_iter().for_each(|record| after.history.raise(record));
                 self.returned(after, client, doing.clone(), found);
             }
@@ -383,5 +385,5 @@ fn get(state: &State, doing: &mut Doing, store: StoreRole, fate: Fate) -> Answer
         Source => &mut doing.source,
         Target => &mut doing.target,
     }) = held;
-    Answer::Got(held.map(Record::seen))
+    Answer::Got(state.seen(held))
 }

@@ -39,7 +39,11 @@ pub(crate) fn of(model: &Protocol) -> Vec<Property<Protocol>> {
             Property::always(SOURCE_AHEAD, |model: &Protocol, state: &State| {
                 let version = |held: Held| held.map(|record| record.version);
                 let is_ahead = version(state.stores.source) < version(state.stores.target);
-                state.ladder.floor || !is_ahead || state.stores.has_extra() || model.scenario.foreign
+                state.ladder.floor
+                    || state.expired
+                    || !is_ahead
+                    || state.stores.has_extra()
+                    || model.scenario.foreign
             }),
             Property::sometimes(COVERED, |model: &Protocol, _: &State| model.coverage.is_complete_now()),
         ]);

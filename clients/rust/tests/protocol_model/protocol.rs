@@ -67,6 +67,10 @@ pub(crate) enum Action {
     /// A put that had not landed never will: the stores' residual time is over.
     Expire(usize),
     Purge,
+    /// What expires has expired.
+    Time,
+    /// A store removes it.
+    Remove(StoreRole),
 }
 
 impl Protocol {
@@ -108,6 +112,7 @@ impl Protocol {
                 (budget.reads, Kind::Read),
                 (budget.queries, Kind::Query),
                 (budget.puts, Kind::Put),
+                (if state.expired { 0 } else { budget.expiring }, Kind::Expiring),
                 (budget.deletes, Kind::Delete),
                 (budget.mutates, Kind::Mutate),
                 (budget.keeps, Kind::Keep),
@@ -160,7 +165,7 @@ impl Protocol {
         let mut stores = state.stores;
         let held = stores.held(store).map_or(0, |record| record.version.0);
         let lowest = if condition == Condition::Newer && held > above.0 { held - APART } else { above.0 };
-        let lowest = lowest.max(above.0);
+        let lowest = lowest.max(above.0).max(state.stamped_above());
         let repeated = (self.scenario.repeats && held > above.0).then_some(Version(held));
         let new = (lowest..=state.highest).step_by(APART as usize).map(|below| Version(below + 1));
         new.chain(repeated).collect()
@@ -220,6 +225,7 @@ impl Model for Protocol {
             budget,
             history,
             broken: None,
+            expired: false,
             highest: 0,
         };
         vec![state.canonical()]
@@ -233,6 +239,7 @@ impl Model for Protocol {
             self.client_actions(state, at, client, actions);
         }
         actions.push(Action::Step);
+        Self::expiring_actions(state, actions);
         if state.clients.iter().any(|client| client.left_behind && !client.forgotten) {
             actions.push(Action::Forget);
         }
@@ -267,6 +274,7 @@ impl Model for Protocol {
                     Kind::Read => &mut after.budget.reads,
                     Kind::Query => &mut after.budget.queries,
                     Kind::Put => &mut after.budget.puts,
+                    Kind::Expiring => &mut after.budget.expiring,
                     Kind::Delete => &mut after.budget.deletes,
                     Kind::Mutate => &mut after.budget.mutates,
                     Kind::PutIf(_) => &mut after.budget.put_ifs,
@@ -321,6 +329,8 @@ impl Model for Protocol {
                 after.late.remove(late);
                 after
             }
+            Action::Time => self.time(state)?,
+            Action::Remove(store) => self.remove(state, store),
             Action::Purge => {
                 let settled =
                     state.ladder.rung() == Rung::TargetOnly && state.quiesced(state.ladder.newest());

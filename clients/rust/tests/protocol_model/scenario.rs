@@ -45,6 +45,8 @@ pub(crate) struct Scenario {
     pub(crate) repeats: bool,
     /// One order explains the answers to all writes, at level acknowledged too. Reads may be behind it there.
     pub(crate) ordered: bool,
+    /// Stores remove records that expire.
+    pub(crate) expires: bool,
     /// Passes may begin when they are no evidence for anything.
     pub(crate) early_passes: bool,
     pub(crate) budget: Budget,
@@ -53,19 +55,20 @@ pub(crate) struct Scenario {
 
 pub(crate) const NOTHING: Held = None;
 /// From before the migration: no version.
-pub(crate) const OLD: Held = Some(Record { version: Version(0), content: 1 });
+pub(crate) const OLD: Held = Some(Record { version: Version(0), content: 1, expires: false });
 /// Copied before the migration, from what an application without the SDK has changed or deleted since.
-pub(crate) const STALE_COPY: Held = Some(Record { version: Version(0), content: 2 });
-pub(crate) const PUT: Held = Some(Record { version: Version(2), content: 1 });
+pub(crate) const STALE_COPY: Held = Some(Record { version: Version(0), content: 2, expires: false });
+pub(crate) const PUT: Held = Some(Record { version: Version(2), content: 1, expires: false });
 /// The same version as [`PUT`], written without an SDK.
-pub(crate) const OTHER: Held = Some(Record { version: Version(2), content: 2 });
-pub(crate) const OLDER: Held = Some(Record { version: Version(1), content: 2 });
-pub(crate) const DEAD: Held = Some(Record { version: Version(2), content: DELETED });
+pub(crate) const OTHER: Held = Some(Record { version: Version(2), content: 2, expires: false });
+pub(crate) const OLDER: Held = Some(Record { version: Version(1), content: 2, expires: false });
+pub(crate) const DEAD: Held = Some(Record { version: Version(2), content: DELETED, expires: false });
 
 pub(crate) const NONE: Budget = Budget {
     reads: 0,
     queries: 0,
     puts: 0,
+    expiring: 0,
     deletes: 0,
     mutates: 0,
     put_ifs: 0,
@@ -102,6 +105,7 @@ pub(crate) const PLAIN: Scenario = Scenario {
     foreign: false,
     repeats: false,
     ordered: false,
+    expires: false,
     early_passes: false,
     budget: NONE,
     expected: &[],

@@ -15,6 +15,8 @@ pub(crate) struct Record {
     pub(crate) version: Version,
     /// [`DELETED`], or the number of the write that made it.
     pub(crate) content: u8,
+    /// Stores remove it once it has expired.
+    pub(crate) expires: bool,
 }
 
 /// The content of a tombstone.
@@ -51,6 +53,8 @@ pub(crate) struct State {
     pub(crate) budget: Budget,
     pub(crate) history: History,
     pub(crate) broken: Option<Promise>,
+    /// Whatever expires has expired.
+    pub(crate) expired: bool,
     /// The highest version that anybody knows of.
     pub(crate) highest: u64,
 }
@@ -229,6 +233,8 @@ pub(crate) struct Budget {
     /// Reads of the store that has every acknowledged write. At level acknowledged only.
     pub(crate) queries: u8,
     pub(crate) puts: u8,
+    /// Of records that expire.
+    pub(crate) expiring: u8,
     pub(crate) deletes: u8,
     /// Read, change, write if unchanged.
     pub(crate) mutates: u8,

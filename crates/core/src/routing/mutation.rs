@@ -104,6 +104,16 @@ rules! {
     NoFallback,
     /// A record that a read finds only in the source is copied to the target before it is returned.
     CopiedMiss,
+    /// A record that has expired is not found, although a store has it.
+    ExpiredIsAbsent,
+    /// A record expires only when every older write of it has landed.
+    ExpiresLate,
+    /// If records expire, a read at target-first never asks the source.
+    NoFallbackOfExpired,
+    /// If records expire, a pass copies nothing that the target lacks to tenants that read it.
+    ExpiredStaysAway,
+    /// If records expire, a reverse pass deletes what only the source has.
+    ObsoleteIsBuried,
     /// At level linearizable, a read at mirrored is confirmed in the target.
     Confirmed,
     /// A service overwrites a record in the target only with a newer one.
@@ -146,6 +156,16 @@ rules! {
     HeardAnew,
     /// What an instance has acknowledged in one session it acknowledges again in the next.
     AcknowledgedAnew,
+    /// Two processes with one id are two members.
+    ProcessesAreMembers,
+    /// What a process has quiesced for is the lowest revision that it still acts under, not the first.
+    LowestRevision,
+    /// Waits are measured by a clock that advances evenly.
+    WaitsAreSteady,
+    /// A restored store moves nobody before an operator has confirmed it.
+    RestoreIsConfirmed,
+    /// A controller notices that an instance holds a revision that its store never had.
+    FutureIsNoticed,
 }
 
 impl Mutation {

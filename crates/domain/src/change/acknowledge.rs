@@ -3,6 +3,11 @@
 use super::{Context, Draft, Refusal};
 use crate::{Gate, Tenant, TenantRow, Unmet, Violation, goal::lowest};
 
+/// In the line about pins that an acknowledgement lowers.
+pub const LOWERED_PIN: &str = "by a pin that is now lower";
+/// Tenants that one line names.
+const NAMED_MAX: usize = 20;
+
 impl Draft {
     pub(super) fn acknowledge(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
         if context.reason.is_empty() {
@@ -23,6 +28,7 @@ impl Draft {
             row.ceiling.is_some() || row.pin.is_some_and(|pin| everybody.is_some_and(|c| pin > c))
         };
         let key = self.document.key.clone();
+        let mut lowered = Vec::new();
         let rows: Vec<(Tenant, TenantRow)> = self
             .migration
             .tenants
@@ -36,11 +42,27 @@ impl Draft {
             // Without a pin it would go up again on its own.
             let pin = ceiling.filter(|ceiling| asked > *ceiling).or(row.pin);
             self.set_row(&tenant, TenantRow { pin, ceiling: None, ..row });
-            if let Some(pin) = pin.filter(|_| row.ceiling.is_some()) {
+            if row.ceiling.is_none() {
+                lowered.extend(pin.map(|pin| format!("{tenant} ({pin})")));
+            } else if let Some(pin) = pin {
                 self.say(format!(
                     "acknowledged; tenant {tenant} stays pinned to {pin}, whatever the rollout is: cutover unpin {key} {tenant} lifts that"
                 ));
             }
+        }
+        if !lowered.is_empty() {
+            let (count, more) = (lowered.len(), lowered.len().saturating_sub(NAMED_MAX));
+            lowered.truncate(NAMED_MAX);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let stay = if count == 1 {
+                "1 pinned tenant stays".to_owned()
+            } else {
+                format!("{count} pinned tenants stay")
+            };
+            self.say(format!(
+                "{stay} where the rollback ended, {LOWERED_PIN}: {}{more}. cutover unpin {key} TENANT lifts that",
+                lowered.join(", ")
+            ));
         }
         if self.summary.is_empty() {
             self.say("acknowledged");

@@ -13,6 +13,8 @@ pub(super) struct Draft {
     pub(super) summary: Vec<String>,
     /// The rollback that this is.
     pub(super) latched: Option<Latched>,
+    /// What whoever asks should know besides: why a request changes nothing, or what it leaves as it is.
+    notes: Vec<String>,
 }
 
 impl Draft {
@@ -23,11 +25,28 @@ impl Draft {
             rows: OrdMap::new(),
             summary: Vec::new(),
             latched: None,
+            notes: Vec::new(),
         }
     }
 
     pub(super) fn say(&mut self, line: impl Into<String>) {
         self.summary.push(line.into());
+    }
+
+    /// Tells whoever asks; the history does not keep it.
+    pub(super) fn remark(&mut self, line: impl Into<String>) {
+        self.notes.push(line.into());
+    }
+
+    /// What the answer says besides its changes, one line each.
+    pub(super) fn consequences(&mut self, drafted: &Migration, some_stay: bool) -> Vec<String> {
+        let mut lines = match self.latched.take() {
+            Some(latched) => latched.consequences(drafted, some_stay),
+            None => Vec::new(),
+        };
+        lines.append(&mut self.notes);
+        lines.extend(self.plan_taken_back(drafted));
+        lines
     }
 
     /// A tenant's row in the draft; a new one from its placement if it has none.

@@ -9,8 +9,8 @@ use cutover_core::{
 
 use super::{Applied, Context, Draft, Refusal, second::check_proven};
 use crate::{
-    Bands, Document, Gate, GuardEdit, GuardSettings, Key, Ledgers, Policy, Rollout, Violation, percent,
-    plan::PlanState,
+    Bands, Document, Gate, GuardEdit, GuardSettings, Key, Ledgers, PassTables, Policy, Rollout, State, Unmet,
+    Violation, percent, plan::PlanState,
 };
 
 /// Maximum bytes of a text that only people read.
@@ -73,6 +73,7 @@ pub(super) fn create(
         jobs: Vec::new(),
         evidence: Vec::new(),
         ledgers: Ledgers::default(),
+        tables: PassTables::default(),
         pins: 0,
         rolled_back: 0,
         ramping: false,
@@ -128,9 +129,19 @@ impl Draft {
             self.say("description changed");
         }
         if edited != self.document.guards {
+            let changed = edited.differences(&self.document.guards);
             self.document.guards = edited;
-            let names: Vec<String> = guards.iter().map(|edit| edit.guard.to_string()).collect();
-            self.say(format!("guards changed: {}", names.join(", ")));
+            self.say(format!("guards changed: {}", changed.join(", ")));
+        }
+        if self.summary.is_empty() {
+            self.remark(match guards {
+                [] => "all of these settings are so already".to_owned(),
+                [first, ..] if first.mode.is_none() && first.limit.is_none() => format!(
+                    "no setting of {} was given: --mode, --rate, --rho with --delta, or --factor with --slack",
+                    first.guard.kind.name()
+                ),
+                _ => "the guard is set so already".to_owned(),
+            });
         }
         Ok(())
     }
@@ -153,9 +164,12 @@ impl Draft {
             if before.is_none_or(|by| (by.by.as_str(), by.reason.as_str()) != (context.actor, context.reason))
             {
                 self.say(format!(
-                    "it is paused already, {why}; the history keeps this reason, one resume ends both"
+                    "paused already, {why}. This reason was added to the history; one resume ends both"
                 ));
             }
+        }
+        if self.summary.is_empty() {
+            self.remark(format!("{} is paused already", self.document.key));
         }
         Ok(())
     }
@@ -174,6 +188,21 @@ impl Draft {
             self.document.paused_by = None;
             self.say("resumed");
         }
+        Ok(())
+    }
+
+    /// A resume that resumes nothing: refused where something else keeps everybody back.
+    pub(super) fn explain_not_resumed(&mut self) -> Result<(), Refusal> {
+        if !self.summary.is_empty() {
+            return Ok(());
+        }
+        let key = self.document.key.clone();
+        if self.document.state() == State::Tripped {
+            let message = format!("{key} is not paused: it is rolled back, and resume does not lift that");
+            let action = format!("cutover ack {key} --reason ..");
+            return Err(Unmet::of_change(Gate::Tripped, message, action).into());
+        }
+        self.remark(format!("{key} is not paused"));
         Ok(())
     }
 
@@ -227,7 +256,7 @@ fn differences(before: &Policy, policy: &Policy) -> Vec<String> {
     };
     let both = texts(before).into_iter().zip(texts(policy));
     let changed = both.filter(|(then, now)| then != now);
-    changed.map(|(_, (name, now))| format!("{name} {now}")).collect()
+    changed.map(|((_, then), (name, now))| format!("{name} {then} -> {now}")).collect()
 }
 
 fn check_text(field: &str, text: &str) -> Option<Violation> {

@@ -19,8 +19,19 @@ pub const SEGMENTS_MAX: u32 = 2 * 4_096;
 impl Draft {
     pub(super) fn begin_job(&mut self, pass: &NewPass, context: &Context<'_>) -> Result<(), Refusal> {
         Refusal::unless_met(self.document.finished())?;
-        let NewPass { id, kind, cover, fingerprint, segments, residual_ms, removes_extra, source_wins } =
-            pass;
+        let NewPass {
+            id,
+            kind,
+            cover,
+            fingerprint,
+            segments,
+            residual_ms,
+            removes_extra,
+            source_wins,
+            new_tables,
+            expected,
+            ..
+        } = pass;
         if cover.upto_ppm > PPM {
             return Err(
                 Violation::new("upto_ppm", format!("is {}: give at most {PPM}", cover.upto_ppm)).into()
@@ -33,6 +44,9 @@ impl Draft {
         if matches!(kind, PassKind::Reverse | PassKind::Sweep) && *segments == 0 {
             let message = "must be at least 1: its workers have to be told when they may begin";
             return Err(Violation::new("segments", message).into());
+        }
+        if new_tables.any() {
+            self.refuse_new_tables_beside(id)?;
         }
         // Only its caller knows what an unsegmented pass does; two with segments would disturb each other.
         let other = self.document.jobs.iter().find(|job| job.kind == *kind && job.segments > 0);
@@ -71,8 +85,12 @@ impl Draft {
             self.refuse_source_wins(cover)?;
         }
         self.refuse_beside(*kind, *source_wins)?;
+        self.begin_with_tables(pass)?;
         if *source_wins {
-            self.forget_evidence();
+            // It may leave an older record in the target until it has looked at it again.
+            if !Mutation::RepairVoidsEvidence.is_left_out() {
+                self.forget_evidence("the repair");
+            }
             self.say(
                 "it OVERWRITES what the target has newer or different, and DELETES what only the target has",
             );
@@ -100,6 +118,8 @@ impl Draft {
             source_wins: *source_wins,
             began_at_ms: context.now_ms,
             beside_reverse,
+            expected: *expected,
+            new_tables: *new_tables,
         });
         self.say(format!("{} {id} began with revision {settled} settled", kind.name()));
         Ok(())
@@ -167,6 +187,11 @@ impl Draft {
             counts.failed,
             counts.remaining.total(),
         ));
+        let source = self.document.tables.source.as_ref().filter(|_| clean && counts.scanned == 0);
+        if let Some(source) = source.filter(|_| matches!(job.kind, PassKind::Full | PassKind::Verify)) {
+            let place = source.place.clone();
+            self.say(format!("it found NO RECORD in {place}: is that the source which services use?"));
+        }
         if doubted > 0 {
             self.say(format!(
                 "a reverse pass ran beside it, so {doubted} written at target-only count as different"
@@ -223,16 +248,6 @@ impl Draft {
         Refusal::unless_met(unmet)
     }
 
-    /// A repair where the source wins may leave an older record in the target until it has looked at it again.
-    /// So what passes showed before does not count any more, even if the repair never ends.
-    fn forget_evidence(&mut self) {
-        let counts = self.document.evidence.iter().any(Evidence::may_open_gates);
-        if counts && !Mutation::RepairVoidsEvidence.is_left_out() {
-            self.document.evidence.iter_mut().for_each(|pass| pass.clean &= !pass.may_open_gates());
-            self.say("earlier passes open no gate any more: the repair has to end clean");
-        }
-    }
-
     /// Writes of a repair that was canceled may still land, and would do so behind another pass. A restored store
     /// may not know that there was one.
     fn refuse_behind_a_repair(&self, context: &Context<'_>) -> Result<(), Refusal> {
@@ -265,63 +280,17 @@ impl Draft {
     }
 
     /// Where the tenants stand that a pass covers.
-    fn covered_placements(&self, cover: &Cover) -> Vec<Placement> {
+    pub(super) fn covered_placements(&self, cover: &Cover) -> Vec<Placement> {
         let cuts = [cover.upto_ppm];
         let bands = self.document.bands.pieces(&cuts);
         let bands = bands.filter(|(from, _, _)| *from < cover.upto_ppm).map(|(_, _, placement)| placement);
         bands.chain(self.covered_rows(cover).map(|(_, row)| row.placement)).collect()
     }
 
-    /// A reverse pass is for tenants that have left target-only, after everybody has quiesced.
-    fn refuse_reverse(&self, cover: &Cover, settled: u64) -> Result<(), Refusal> {
-        let mut raised = self.covered_placements(cover);
-        raised.retain(|placement| placement.floor > Rung::SourceOnly);
-        let key = &self.document.key;
-        let mut unmet = Vec::new();
-        if raised.is_empty() {
-            let message = "none of these tenants has writes that only the target has";
-            unmet.push(Unmet::of_change(
-                Gate::Stage,
-                message,
-                "nothing to do: they may go down without a reverse pass",
-            ));
-        }
-        if raised.iter().any(|placement| placement.rung == Rung::TargetOnly) {
-            let message = "tenants at target-only still write to the target alone";
-            let action = format!("cutover ramp {key} --target-only 0 --wait, or unpin them; then reverse");
-            unmet.push(Unmet::of_change(Gate::Stage, message, action));
-        } else if raised.iter().any(|placement| placement.since > settled)
-            && !Mutation::LeavingTargetOnly.is_left_out()
-        {
-            let message = "the step back to target-first is not settled";
-            let action = format!("cutover status {key} -w shows who is behind");
-            unmet.push(Unmet::of_change(Gate::Barrier, message, action));
-        }
-        Refusal::unless_met(unmet)
-    }
-
-    /// Everything that only the target had is now in the source too: the way down is open.
-    fn lower_floors(&mut self, job: &Job) {
-        let may = |placement: &Placement| {
-            placement.floor > Rung::SourceOnly
-                && placement.rung != Rung::TargetOnly
-                && (placement.since <= job.settled || Mutation::LeavingTargetOnly.is_left_out())
-        };
-        let lowered = |placement: Placement| Placement { floor: Rung::SourceOnly, ..placement };
-        let before = self.document.bands.clone();
-        self.document.bands = before.map(&[job.cover.upto_ppm], |from, placement| {
-            if from < job.cover.upto_ppm && may(&placement) { lowered(placement) } else { placement }
-        });
-        let rows: Vec<_> = self.covered_rows(&job.cover).filter(|(_, row)| may(&row.placement)).collect();
-        if self.document.bands != before || !rows.is_empty() {
-            self.say("the source has every write again: tenants may go below target-first");
-        }
-        for (tenant, row) in rows {
-            self.set_row(&tenant, TenantRow { placement: lowered(row.placement), ..row });
-        }
-    }
-
-    fn covered_rows<'a>(&'a self, cover: &'a Cover) -> impl Iterator<Item = (Tenant, TenantRow)> + 'a {
+    pub(super) fn covered_rows<'a>(
+        &'a self,
+        cover: &'a Cover,
+    ) -> impl Iterator<Item = (Tenant, TenantRow)> + 'a {
         let covered = |tenant: &Tenant| {
             self.migration.bucket(tenant) < cover.upto_ppm || cover.tenants.contains(tenant)
         };
@@ -360,6 +329,8 @@ mod tests {
             source_wins: false,
             began_at_ms: 0,
             beside_reverse: false,
+            expected: 0,
+            new_tables: Default::default(),
         };
         let (counts, finished_at_ms, samples, findings) = Default::default();
         Evidence { job, counts, clean, finished_at_ms, samples, findings, canceled_by: None }

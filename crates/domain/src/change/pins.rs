@@ -40,7 +40,13 @@ impl Draft {
         match pins {
             [] => {}
             // It is pinned so already, and does not go there.
-            _ if changed == 0 => Refusal::unless_met(held_back)?,
+            _ if changed == 0 => {
+                Refusal::unless_met(held_back)?;
+                self.remark(match pins {
+                    [(tenant, rung)] => format!("tenant {tenant} is pinned to {rung} already"),
+                    _ => "all of these tenants are pinned so already".to_owned(),
+                });
+            }
             [(tenant, rung)] => self.say(format!("pinned tenant {tenant} to {rung}")),
             _ => self.say(format!("pinned {changed} tenants")),
         }
@@ -61,6 +67,8 @@ impl Draft {
         Refusal::unless_met(self.document.finished())?;
         let row = self.row(tenant);
         if row.pin.is_none() {
+            let key = self.document.key.clone();
+            self.remark(format!("tenant {tenant} is not pinned: cutover pins {key} lists those that are"));
             return Ok(());
         }
         self.set_row(tenant, TenantRow { pin: None, overridden: 0, ..row });

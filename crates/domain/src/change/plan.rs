@@ -4,7 +4,7 @@ use cutover_core::routing::{PPM, Rung};
 
 use super::{Ask, Context, Draft, Refusal};
 use crate::{
-    Gate, Shares, State, Tenant, TenantRow, TripOutcome, Unmet, Violation, Wait, percent,
+    Gate, Migration, Shares, State, Tenant, TenantRow, TripOutcome, Unmet, Violation, Wait, percent,
     plan::{OnTrip, Part, Plan, PlanMove, PlanState, PlanStatus, Step, Taken},
 };
 
@@ -14,6 +14,7 @@ impl Draft {
         Refusal::unless_met(self.document.plan_held_back())?;
         let before = self.document.plan.as_ref().filter(|state| state.status == PlanStatus::Running);
         if before.is_some_and(|state| state.plan == *plan) {
+            self.remark(format!("this plan runs already: cutover plan show {}", self.document.key));
             return Ok(());
         }
         let instead = if before.is_some() { ", in place of the one before" } else { "" };
@@ -26,7 +27,8 @@ impl Draft {
         );
         let in_place = match state.taken.len() {
             0 => String::new(),
-            taken => format!("; {taken} of them are in place already"),
+            1 => "; 1 of them is in place already, so step 2 is next".to_owned(),
+            taken => format!("; {taken} of them are in place already, so step {} is next", taken + 1),
         };
         self.say(format!("applied a plan of {} steps{instead}{in_place}", plan.steps().len()));
         self.document.plan = Some(state);
@@ -39,8 +41,19 @@ impl Draft {
         }
         if self.end_plan() {
             self.withdraw_steps();
+        } else {
+            self.remark("the plan is not running: it has ended before");
         }
         Ok(())
+    }
+
+    /// That the plan is held, if this change takes back steps that it has taken.
+    pub(super) fn plan_taken_back(&self, drafted: &Migration) -> Option<String> {
+        let state = drafted.document.plan.as_ref().filter(|state| state.status == PlanStatus::Running)?;
+        let (taken, in_place) = (state.taken.len(), state.plan.in_place(drafted));
+        let is_new = in_place < taken && state.plan.in_place(&self.migration) >= taken;
+        let (step, key) = (in_place + 1, drafted.key());
+        is_new.then(|| format!("the plan is held: cutover resume {key} takes step {step} again"))
     }
 
     /// Nobody goes further than they are: a step that still waits for its gate is not taken later.
@@ -169,7 +182,9 @@ impl Draft {
             )
             .into());
         };
-        if taken.skipped.is_none() {
+        if taken.skipped.is_some() {
+            self.remark(format!("step {at} of the plan counts as over already"));
+        } else {
             taken.skipped = Some(context.reason.to_owned());
             self.say(format!("step {at} of the plan counts as over: {}", context.reason));
         }

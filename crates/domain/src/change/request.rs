@@ -4,7 +4,7 @@ use cutover_core::routing::Rung;
 
 use crate::{
     Attribution, Breach, Conditions, Cover, Document, Fleet, Gate, GuardEdit, Identity, Key, Ledgers,
-    PassCounts, PassKind, Policy, Shares, Tenant, TenantRow, Unmet, Violation,
+    NewTables, PassCounts, PassKind, PassTables, Policy, Shares, Tenant, TenantRow, Unmet, Violation,
     finding::Finding,
     guard::Action,
     plan::{Plan, PlanMove},
@@ -103,12 +103,21 @@ pub enum Change {
     },
     /// The plan's own move. Does nothing if the move was already made, or is not allowed.
     MovePlan(PlanMove),
+    /// The target's table is missing, and somebody is about to make one.
+    MakeTarget,
     /// Begins a pass.
     BeginJob(NewPass),
     /// Lets a waiting sweep proceed, if it may: to its second barrier, then to its beginning.
     DrainJob {
         /// The sweep's id.
         id: String,
+    },
+    /// Keeps the tables that the workers of a pass have, if nobody had said them.
+    KnowTables {
+        /// The pass's id.
+        id: String,
+        /// A worker's tables.
+        tables: PassTables,
     },
     /// Changes the limits of a pass while it runs. They are stored with its progress; the history records who
     /// changed them.
@@ -188,6 +197,12 @@ pub struct NewPass {
     pub removes_extra: bool,
     /// It makes the target what the source has, whatever the target has instead.
     pub source_wins: bool,
+    /// Its tables. Both `None`: its workers will say them.
+    pub tables: PassTables,
+    /// About how many records it reads, for people. 0: unknown.
+    pub expected: u64,
+    /// An operator asserts that these tables are other ones: what earlier passes showed no longer counts.
+    pub new_tables: NewTables,
 }
 
 /// What an operator says about a restored migration.
@@ -300,7 +315,8 @@ pub struct Applied {
     pub waiting: Vec<Unmet>,
     /// The whole way of everybody who is not at their goal, one line for each group.
     pub ways: Vec<String>,
-    /// Where a rollback ends, and what becomes of acknowledged writes, one line each.
+    /// Where a rollback ends, and what becomes of acknowledged writes; of another change what else to know, and why it
+    /// changes nothing. One line each.
     pub consequences: Vec<String>,
 }
 
@@ -353,8 +369,10 @@ impl Change {
             Self::SuspectRestore { .. } => "restored",
             Self::ConfirmRestore(_) => "confirm",
             Self::Evict { .. } => "evict",
+            Self::MakeTarget => "make-target",
             Self::BeginJob(_) => "job-begin",
             Self::DrainJob { .. } => "job-drain",
+            Self::KnowTables { .. } => "job-tables",
             Self::TuneJob { .. } => "job-tune",
             Self::FinishJob { .. } => "job-finish",
             Self::Abandon => "abandon",

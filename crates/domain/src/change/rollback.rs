@@ -2,7 +2,7 @@
 
 use cutover_core::routing::Rung;
 
-use crate::{Key, Tenant};
+use crate::{Migration, Tenant};
 
 /// A ceiling that an operator's rollback has set.
 pub(super) struct Latched {
@@ -13,18 +13,23 @@ pub(super) struct Latched {
 
 impl Latched {
     /// Where it ends, and what becomes of acknowledged writes, one line each. `some_stay`: their floor keeps them.
-    pub(super) fn consequences(&self, key: &Key, some_stay: bool) -> Vec<String> {
+    pub(super) fn consequences(&self, drafted: &Migration, some_stay: bool) -> Vec<String> {
         let Self { tenant, ceiling } = self;
+        let key = drafted.key();
+        let or_lower = if *ceiling == Rung::SourceOnly { "" } else { " or lower" };
         let end = match (tenant, some_stay) {
+            _ if drafted.document.restored.is_some() => format!(
+                "nobody moves before: cutover confirm {key}. Then the controller takes them to {ceiling}{or_lower}"
+            ),
             (Some(tenant), _) => format!("the controller takes tenant {tenant} to {ceiling} step by step"),
             (None, false) => {
                 format!(
-                    "the controller takes everybody down step by step until all are at {ceiling} or lower"
+                    "the controller takes everybody down step by step until all are at {ceiling}{or_lower}"
                 )
             }
             (None, true) => format!(
                 "the controller takes everybody down step by step until all but those that have to stay are at \
-                 {ceiling} or lower"
+                 {ceiling}{or_lower}"
             ),
         };
         let lost = match ceiling {

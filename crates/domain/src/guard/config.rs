@@ -145,6 +145,27 @@ impl Guard {
     }
 }
 
+impl Mode {
+    /// The name used everywhere.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |rate: f64| (rate * 1e6).round() / 1e4;
+        match *self {
+            Self::Rate(rate) => write!(f, "{} %", percent(rate)),
+            Self::Relative { rho, delta } => write!(f, "{rho} x the source's rate + {} %", percent(delta)),
+            Self::Ratchet { factor, slack } => write!(f, "{factor} x the lowest rate + {} %", percent(slack)),
+        }
+    }
+}
+
 impl GuardKind {
     /// The name used everywhere.
     pub const fn name(self) -> &'static str {

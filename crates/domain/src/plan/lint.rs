@@ -9,6 +9,9 @@ use super::{
     Part, STEPS_MAX, Step, TENANTS_MAX,
 };
 
+/// In the message about a share that is lower than that of an earlier step.
+pub const GOES_DOWN: &str = "goes down";
+
 /// The rungs that have a share, lowest first.
 const LADDER: [Rung; 4] = [Rung::Dual, Rung::Mirrored, Rung::TargetFirst, Rung::TargetOnly];
 
@@ -62,7 +65,7 @@ impl<'a> Reached<'a> {
         }
         if share <= reached[rung] {
             let before = percent(reached[rung]);
-            let how = if share < reached[rung] { "goes down" } else { "changes nothing" };
+            let how = if share < reached[rung] { GOES_DOWN } else { "changes nothing" };
             wrong(format!("{name} {how}, from {before} % to {} %: a plan only goes up", percent(share)));
         }
         if let Some(below) = rung.checked_sub(1)
@@ -70,7 +73,7 @@ impl<'a> Reached<'a> {
         {
             let (lower, has) = (LADDER[below], percent(reached[below]));
             let to = percent(share);
-            wrong(format!("{name} jumps to {to} % where {lower} has {has} %: put {lower} {to} before it"));
+            wrong(format!("{name} {to} % is more than {lower} {has} %: put {lower} {to} before it"));
         }
         // What a wrong step meant to reach counts as reached: the mistake is reported once, not again at each
         // later step.

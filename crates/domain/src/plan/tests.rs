@@ -83,7 +83,7 @@ fn a_step_needs_its_bake_time_and_its_evidence_and_says_what_is_missing_until_wh
     assert_eq!(decide(&at, &good, 61_000), Next::Move(PlanMove::Take(1)));
     let unsettled = Observed { settled: false, ..good.clone() };
     assert!(missing(decide(&at, &unsettled, u64::MAX))[0].contains("every live instance"));
-    let why = vec![Missing::open("revision 7 to be known to i-1".to_owned())];
+    let why = vec![Missing::open("i-1 to acknowledge revision 7".to_owned())];
     let unsettled = Observed { unsettled: why, ..unsettled };
     assert!(missing(decide(&at, &unsettled, u64::MAX))[0].contains("i-1"));
     assert_eq!(decide(&taken(of(vec![step(Rung::Dual, 5)]), 1), &good, 61_000), Next::Move(PlanMove::Finish));

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkErro
 
 use crate::StoreError;
 use cutover_core::outcome::ErrorClass;
+use cutover_dynamodb::{never_connected, root_cause};
 
 /// Whether a request reads or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +48,10 @@ where
         }
         SdkError::DispatchFailure(failure) if never_connected(&error) => {
             let class = if failure.is_timeout() { ErrorClass::Timeout } else { ErrorClass::Connection };
-            let what =
-                format!("DynamoDB can't be reached ({}): check endpoint, region and network", root(&error));
+            let what = format!(
+                "DynamoDB can't be reached ({}): check endpoint, region and network",
+                root_cause(&error)
+            );
             StoreError::NotApplied { class, what }
         }
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
@@ -56,7 +59,7 @@ where
         }
         _ => unsure(
             ErrorClass::Connection,
-            format!("the connection to DynamoDB was cut off ({})", root(&error)),
+            format!("the connection to DynamoDB was cut off ({})", root_cause(&error)),
         ),
     }
 }
@@ -70,7 +73,8 @@ where
     E: Error + Send + Sync + 'static,
 {
     if never_connected(error) {
-        let what = format!("DynamoDB can't be reached ({}): check endpoint, region and network", root(error));
+        let what =
+            format!("DynamoDB can't be reached ({}): check endpoint, region and network", root_cause(error));
         return StoreError::NotApplied { class: ErrorClass::Connection, what };
     }
     let whole = DisplayErrorContext(error).to_string();
@@ -78,7 +82,7 @@ where
         return permanent(
             ErrorClass::Other,
             "credentials",
-            format!("none can be had ({}): {GIVE}", root(error)),
+            format!("none can be had ({}): {GIVE}", root_cause(error)),
         );
     }
     unsure(ErrorClass::Other, whole)
@@ -144,22 +148,6 @@ fn of_service(
 /// The shortest wait that helps; DynamoDB does not say how long.
 pub(super) fn throttled(what: String) -> StoreError {
     StoreError::Throttled { retry_after: Duration::from_millis(100), what }
-}
-
-/// Whether it failed before there was a connection, so before anything could be sent.
-fn never_connected(error: &(dyn Error + 'static)) -> bool {
-    chain(error)
-        .filter_map(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>())
-        .any(hyper_util::client::legacy::Error::is_connect)
-}
-
-/// The most informative cause: the last one.
-fn root(error: &(dyn Error + 'static)) -> String {
-    chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |cause| (*cause).source())
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::SdkConfig;
+use cutover_dynamodb::Address;
 
 use super::error::permanent;
 use crate::{
@@ -52,27 +53,13 @@ impl DynamoDbOptions {
 pub(super) async fn load(url: &str) -> Result<SdkConfig, StoreError> {
     let wrong = |what: String| permanent(ErrorClass::Other, "url", what);
     const FORM: &str = "write dynamodb://?region=eu-west-1, and &endpoint=http://... for another server";
-    let parsed = url::Url::parse(url).map_err(|error| wrong(format!("{error}: {FORM}")))?;
-    if parsed.scheme() != "dynamodb" || parsed.has_host() || !matches!(parsed.path(), "" | "/") {
+    let address = Address::parse(url).map_err(|error| wrong(format!("{error}: {FORM}")))?;
+    if address.table.is_some() {
         return Err(wrong(FORM.to_owned()));
     }
-    let mut loader = aws_config::defaults(BehaviorVersion::latest());
-    for (name, value) in parsed.query_pairs() {
-        loader = match &*name {
-            "region" if !value.is_empty() => loader.region(Region::new(value.into_owned())),
-            "endpoint" => {
-                let http = |url: &url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-                if !url::Url::parse(&value).is_ok_and(|url| http(&url)) {
-                    return Err(wrong(format!("the endpoint {value:?} is no http:// or https:// address")));
-                }
-                loader.endpoint_url(value)
-            }
-            _ => return Err(wrong(format!("{name}={value} is not understood: {FORM}"))),
-        };
+    if let Some((name, value)) = address.others.first() {
+        return Err(wrong(format!("{name}={value} is not understood: {FORM}")));
     }
-    let config = loader.load().await;
-    if config.region().is_none() {
-        return Err(wrong("it names no region: add ?region=eu-west-1, or set AWS_REGION".to_owned()));
-    }
-    Ok(config)
+    let config = address.configuration().await;
+    config.ok_or_else(|| wrong("it names no region: add ?region=eu-west-1, or set AWS_REGION".to_owned()))
 }

@@ -87,19 +87,13 @@ pub(super) fn keys(described: &TableDescription) -> Vec<(String, mapping::KeyTyp
     parts.into_iter().map(|part| (part.attribute_name().to_owned(), kind(part.attribute_name()))).collect()
 }
 
-/// A warning if the table removes items on its own. A user who may not ask gets none.
-pub(super) async fn expires_by(client: &Client, table: &str) -> Option<String> {
+/// The attribute by which the table removes items, if its TTL is on. A user who may not ask learns nothing.
+pub(super) async fn removes_by(client: &Client, table: &str) -> Option<String> {
     let answer = client.describe_time_to_live().table_name(table).send().await.ok()?;
     let described = answer.time_to_live_description?;
-    let is_on =
-        matches!(described.time_to_live_status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling));
-    is_on.then(|| {
-        format!(
-            "TTL is on (attribute {}): DynamoDB removes expired items without a tombstone, and the other store keeps them. \
-             Turn it off until the migration is finished",
-            described.attribute_name.as_deref().unwrap_or("unknown")
-        )
-    })
+    // It may remove items until it is off.
+    let is_on = described.time_to_live_status.is_some_and(|status| status != TimeToLiveStatus::Disabled);
+    described.attribute_name.filter(|_| is_on)
 }
 
 /// The table's identity. `region` is for people: the ARN contains it, except on a local server.

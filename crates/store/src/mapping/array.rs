@@ -25,7 +25,7 @@ pub(super) fn encode(
             }
             Cell::Int(it) => text.push_str(&it.to_string()),
             Cell::Bool(it) => text.push_str(if it { "t" } else { "f" }),
-            Cell::Bytes(_) | Cell::Null => unreachable!("no array has elements of this type"),
+            Cell::Bytes(_) | Cell::Rows(_) | Cell::Null => unreachable!("no array has elements of this type"),
         }
         text.push('"');
     }

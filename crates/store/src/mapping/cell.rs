@@ -19,6 +19,8 @@ pub enum Cell {
     Bytes(Vec<u8>),
     /// For `json` and the overflow: typed JSON.
     Json(String),
+    /// For a list with a table of its own: its rows, each with its place and then its element's cells.
+    Rows(Vec<Vec<Self>>),
 }
 
 impl Cell {
@@ -44,6 +46,7 @@ impl Cell {
             Self::Bool(_) => "a boolean",
             Self::Bytes(_) => "bytes",
             Self::Json(_) => "JSON",
+            Self::Rows(_) => "rows",
         }
     }
 }

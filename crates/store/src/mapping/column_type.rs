@@ -134,18 +134,44 @@ impl Element {
 pub enum ColumnTypeError {
     /// An unknown type.
     #[error(
-        "{0:?} is no column type: use text, varchar(N), char(N), tinyint, smallint, mediumint, int, bigint (also unsigned), \
+        "{0:?} is no column type{meant}: use text, varchar(N), char(N), tinyint, smallint, mediumint, int, bigint (also unsigned), \
          bit(N), decimal(DIGITS,SCALE), real, double, boolean, enum, blob, varbinary(N), json, jsonb, uuid, \
          uuid_bytes, date, time(P), datetime(P), timestamp(P) or timestamptz(P); in PostgreSQL also text[] and arrays \
-         of the other numbers, boolean and uuid"
+         of the other numbers, boolean and uuid",
+        meant = meant(.0)
     )]
     Unknown(String),
     /// A length or number of digits that not every store supports.
-    #[error(
-        "{0} is out of range: varchar(1..16383), char(1..255), varbinary(1..65535), bit(1..64), decimal(1..65,0..30) with \
-         scale <= digits, and 0 to 6 digits of a second"
-    )]
+    #[error("{0} is out of range: {limits}", limits = limits(.0))]
     Range(String),
+}
+
+/// `, did you mean varchar(20)?` for `varchar20`.
+fn meant(text: &str) -> String {
+    let sized = text.find(|it: char| it.is_ascii_digit()).map(|digits| {
+        let (name, size) = text.split_at(digits);
+        format!("{}({size})", name.trim())
+    });
+    let sized = sized.filter(|sized| sized.parse::<ColumnType>().is_ok());
+    sized.map_or_else(String::new, |sized| format!(", did you mean {sized}?"))
+}
+
+/// What this type's numbers may be.
+fn limits(text: &str) -> String {
+    let (name, sizes) = text.split_once('(').unwrap_or((text, ""));
+    let sizes: Vec<u32> =
+        sizes.trim_end_matches(')').split(',').filter_map(|size| size.trim().parse().ok()).collect();
+    match (name.trim(), sizes.as_slice()) {
+        ("varchar", _) => "give 1 to 16383 characters".to_owned(),
+        ("char", _) => "give 1 to 255 characters".to_owned(),
+        ("varbinary", _) => "give 1 to 65535 bytes".to_owned(),
+        ("bit", _) => "give 1 to 64 bits".to_owned(),
+        ("decimal", [digits @ 1..=65, scale]) if scale > digits => {
+            format!("the scale {scale} is more than the digits {digits}")
+        }
+        ("decimal", _) => "give 1 to 65 digits, and 0 to 30 of them after the point".to_owned(),
+        _ => "give 0 to 6 digits of a second".to_owned(),
+    }
 }
 
 impl ColumnType {

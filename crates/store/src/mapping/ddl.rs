@@ -2,7 +2,7 @@
 
 #[cfg(feature = "spec")]
 use super::KeyHolds;
-use super::{ColumnType, Dialect, Fields, Mapping, NameError, SqlTable, fields::check_name};
+use super::{Child, ColumnType, Dialect, Fields, Mapping, NameError, SqlTable, fields::check_name};
 
 /// The statement that creates a store's table: with the columns of a mapping, or else with one for the whole
 /// record. Fails for invalid names, and for columns with the same name as a field.
@@ -120,8 +120,44 @@ pub fn create_sql(dialect: Dialect, table: &SqlTable) -> Result<Vec<String>, Nam
     ])
 }
 
+/// The statement that creates a child table, whose tenant and key have these types; empty: the usual ones. If a program
+/// deletes a record outright, its rows go with it.
+#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+pub(crate) fn create_child_sql(
+    dialect: Dialect,
+    table: &SqlTable,
+    child: &Child,
+    kinds: [&str; 2],
+) -> Result<String, NameError> {
+    let q = |name: &str| quoted(dialect, name);
+    let list = |names: Vec<&str>| names.into_iter().map(q).collect::<Vec<_>>().join(", ");
+    let mut lines = Vec::new();
+    for ((name, most), kind) in child.ids().into_iter().zip([256, 1024]).zip(kinds) {
+        check_name(name)?;
+        let kind = if kind.is_empty() { id_type(dialect, most) } else { kind.to_owned() };
+        lines.push(format!("{} {kind} NOT NULL", q(name)));
+    }
+    lines.push(format!("{} INTEGER NOT NULL", q(&child.position)));
+    let columns = child.elements.names().zip(child.elements.types());
+    lines.extend(columns.map(|(name, kind)| {
+        format!("{} {}", q(name), column_sql(dialect, kind, child.elements.labels(name)))
+    }));
+    lines.push(format!("PRIMARY KEY ({})", list(child.primary())));
+    lines.push(format!(
+        "FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE CASCADE",
+        list(child.ids()),
+        q(&table.name),
+        list(table.ids())
+    ));
+    Ok(create_with(dialect, &child.table, &lines))
+}
+
 fn create(dialect: Dialect, table: &str, mut lines: Vec<String>, primary: &str) -> String {
     lines.push(format!("PRIMARY KEY ({primary})"));
+    create_with(dialect, table, &lines)
+}
+
+fn create_with(dialect: Dialect, table: &str, lines: &[String]) -> String {
     let options = match dialect {
         Dialect::Sqlite => " WITHOUT ROWID",
         Dialect::MySql => " ENGINE=InnoDB ROW_FORMAT=DYNAMIC",

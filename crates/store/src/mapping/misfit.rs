@@ -153,6 +153,26 @@ pub enum Reason {
     /// The columns have an element of a list, but not those before it.
     #[error("the elements before it are missing: somebody else wrote the row, correct it there")]
     Gap,
+    /// Rows have no place for it.
+    #[error("{0} where a list is mapped to a table")]
+    NoList(&'static str),
+    /// No rows stand for a missing list.
+    #[error(
+        "an empty list, which has no rows and would come back as a missing one. Name an overflow column, which keeps it"
+    )]
+    EmptyList,
+    /// An element is no map.
+    #[error("{0} where the elements of the list are mapped as maps")]
+    NoMap(&'static str),
+    /// An adapter's answer is no list of rows.
+    #[error("{0} where rows are expected: report this defect")]
+    NoRows(&'static str),
+    /// A row of the child table was removed or added.
+    #[error(
+        "the places of its rows are not 0, 1, 2 and so on. Another program wrote them: number the rows of the record from 0 \
+         without gaps, or write the record again"
+    )]
+    Places,
     /// The number of cells differs from the number of columns.
     #[error("the row has {0} cells, the mapping {1} columns: the table was changed")]
     Width(usize, usize),

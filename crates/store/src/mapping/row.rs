@@ -10,7 +10,7 @@ use super::{
 use crate::document::{Attribute, Document, DocumentError};
 
 pub(super) fn to_row(mapping: &Mapping, document: &Document) -> Result<Vec<Cell>, Misfit> {
-    let mut row = Vec::with_capacity(mapping.columns.len() + 1);
+    let mut row = Vec::with_capacity(mapping.columns.len() + 1 + mapping.children.len());
     let mut taken: Vec<&[Step]> = Vec::with_capacity(mapping.columns.len());
     for column in &mapping.columns {
         let filled = |value| column.cell(value, mapping.dialect).map(|(cell, _)| cell);
@@ -45,6 +45,20 @@ pub(super) fn to_row(mapping: &Mapping, document: &Document) -> Result<Vec<Cell>
         };
         row.push(cell);
     }
+    let mut children = Vec::with_capacity(mapping.children.len());
+    for child in &mapping.children {
+        children.push(match child.path.find(&document.0) {
+            None => Cell::Null,
+            Some(list) => match child.cell(list) {
+                Ok(rows) => {
+                    taken.push(child.path.steps());
+                    rows
+                }
+                Err(_) if stays_in_overflow(mapping, list) => Cell::Null,
+                Err(misfit) => return Err(misfit),
+            },
+        });
+    }
     let rest = Document(path::left(&document.0, &taken));
     match (&mapping.overflow, rest.0.keys().next()) {
         (Some(_), None) => row.push(Cell::Null),
@@ -57,15 +71,18 @@ pub(super) fn to_row(mapping: &Mapping, document: &Document) -> Result<Vec<Cell>
             return Err(Misfit { path: name.clone(), column: None, reason: Reason::NoColumn });
         }
     }
+    row.append(&mut children);
     Ok(row)
 }
 
 pub(super) fn from_row(mapping: &Mapping, row: &[Cell]) -> Result<Document, Misfit> {
-    let width = mapping.names().count();
+    let own = mapping.names().count();
+    let width = own + mapping.children.len();
     if row.len() != width {
         let reason = Reason::Width(row.len(), width);
         return Err(Misfit { path: String::new(), column: None, reason });
     }
+    let (row, children) = row.split_at(own);
     let mut document = match (&mapping.overflow, row.last()) {
         (Some(name), Some(cell)) => rest(name, cell)?,
         _ => Document::default(),
@@ -109,6 +126,11 @@ pub(super) fn from_row(mapping: &Mapping, row: &[Cell]) -> Result<Document, Misf
     for (path, column, attribute) in read {
         path.put(&mut document.0, attribute).map_err(|reason| misfit(column, reason))?;
     }
+    for (child, cell) in mapping.children.iter().zip(children) {
+        if let Some(list) = child.list(cell)? {
+            child.path.put(&mut document.0, list).map_err(|reason| child.misfit(reason))?;
+        }
+    }
     Ok(document)
 }
 
@@ -140,6 +162,16 @@ fn computed(
 fn goes_to_overflow(mapping: &Mapping, column: &Column, attribute: &Attribute) -> bool {
     let may = mapping.on_misfit == OnMisfit::Overflow || *attribute == Attribute::Null;
     may && mapping.overflow.is_some() && !column.required
+}
+
+/// Whether a list that can't be rows stays where it is. An empty one has no rows and is there all the same.
+fn stays_in_overflow(mapping: &Mapping, list: &Attribute) -> bool {
+    let is_nothing = match list {
+        Attribute::Null => true,
+        Attribute::L(elements) => elements.is_empty(),
+        _ => false,
+    };
+    (mapping.on_misfit == OnMisfit::Overflow || is_nothing) && mapping.overflow.is_some()
 }
 
 /// The document in the overflow column.

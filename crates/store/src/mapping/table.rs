@@ -62,6 +62,9 @@ impl SqlTable {
         let names = self.mapping.iter().flat_map(Mapping::names);
         let fine: Result<(), NameError> = self.fields.check_table(self.mapping.is_some(), names);
         fine.map_err(|error| wrong("table", error.to_string()))?;
+        if let Some((_, mistake)) = self.child_mistakes().into_iter().next() {
+            return Err(wrong("table", mistake.to_string()));
+        }
         match &self.mapping {
             Some(mapping) if mapping.dialect() != dialect => {
                 let what = format!("{} is mapped for another database", self.name);
@@ -180,7 +183,7 @@ impl SqlTable {
         }
     }
 
-    /// A cell for each of [`Self::content`]. Fails for a record that they would not hold exactly.
+    /// A cell for each of [`Self::content`], and the rows of each of [`Self::children`]. Fails for a record that they would not hold exactly.
     pub fn cells(&self, id: &Id, record: &Record) -> Result<Vec<Cell>, StoreError> {
         if self.is_bare() {
             let what = "the table was opened without versions, to be read only".to_owned();
@@ -198,7 +201,7 @@ impl SqlTable {
         };
         let mut cells = vec![Cell::Bool(record.is_tombstone())];
         match &record.value {
-            None => cells.extend(mapping.names().map(|_| Cell::Null)),
+            None => cells.resize(1 + mapping.names().count() + mapping.children().len(), Cell::Null),
             Some(value) => {
                 let document = document(value)?;
                 cells.extend(

@@ -5,7 +5,8 @@ use super::super::mapping::Cell;
 /// The value as SQL. It names its character set, so that a column with another one does not store other characters.
 pub(super) fn value(text: &mut Vec<u8>, cell: &Cell) {
     match cell {
-        Cell::Null => text.extend_from_slice(b"NULL"),
+        // Rows are no column's.
+        Cell::Null | Cell::Rows(_) => text.extend_from_slice(b"NULL"),
         Cell::Text(it) | Cell::Json(it) => string(text, b"_utf8mb4", it.as_bytes()),
         Cell::Int(it) => text.extend_from_slice(it.to_string().as_bytes()),
         // Digits, a sign, a point, an exponent.

@@ -142,3 +142,51 @@ pub(super) fn text(row: &MySqlRow, at: usize) -> String {
     let bytes: Option<Vec<u8>> = row.try_get_unchecked(at).unwrap_or_default();
     String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(all: &[(&str, &str)]) -> Facts {
+        all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn servers_whose_reads_may_miss_acknowledged_writes_are_refused() {
+        let single = [
+            ("group_replication_group_name", "a"),
+            ("group_replication_single_primary_mode", "ON"),
+            ("read_only", "OFF"),
+            ("super_read_only", "0"),
+            ("version_comment", "MySQL Community Server"),
+        ];
+        assert_eq!(MySql::refusal(&facts(&single)), None);
+        let none = facts(&[("group_replication_group_name", "")]);
+        assert_eq!(MySql::refusal(&none), None, "it is in no group");
+        for (name, value, told) in [
+            ("read_only", "ON", "read_only is ON: a replica"),
+            ("read_only", "NO_LOCK_NO_ADMIN", "read_only is ON"),
+            ("super_read_only", "ON", "SET GLOBAL super_read_only = OFF"),
+            ("innodb_read_only", "1", "innodb_read_only is ON"),
+            ("tx_read_only", "ON", "tx_read_only is ON"),
+            ("transaction_read_only", "ON", "transaction_read_only is ON"),
+            ("version_comment", "(ProxySQL)", "a proxy answers here"),
+            ("version_comment", "MaxScale 23.08", "a proxy answers here"),
+            ("group_replication_single_primary_mode", "OFF", "several primaries"),
+        ] {
+            let mut said = facts(&single);
+            said.insert(name.to_owned(), value.to_owned());
+            let refused = MySql::refusal(&said).unwrap_or_default();
+            assert!(refused.contains(told), "{name} = {value}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_galera_node_waits_for_what_other_nodes_have_acknowledged() {
+        let waits = Some("SET SESSION wsrep_sync_wait = 7");
+        assert_eq!(MySql::set_up_more(&facts(&[("wsrep_on", "ON")])), waits);
+        assert_eq!(MySql::set_up_more(&facts(&[("wsrep_on", "1")])), waits);
+        assert_eq!(MySql::set_up_more(&facts(&[("wsrep_on", "OFF")])), None);
+        assert_eq!(MySql::set_up_more(&Facts::default()), None);
+    }
+}

@@ -6,7 +6,7 @@ use super::super::{
     StoreError,
     sql::{GRANT, is_lost, message, not_applied, permanent, swallowed, throttled},
 };
-use super::ledger::UNDONE;
+use super::transaction::UNDONE;
 use cutover_core::outcome::ErrorClass;
 
 /// Worth an immediate retry.

@@ -32,7 +32,7 @@ impl Guarded for PostgresStore {
             let (part, others) = rest.split_at(fit.count().max(1));
             let (written, doubt) = match &self.layout.ledger {
                 Some(ledger) => self.put_with(ledger, part, over).await?,
-                None => self.written(&self.layout.put_many, self.layout.rows(part)?.0).await?,
+                None => self.written(&self.layout.put_many, self.layout.rows(part)?).await?,
             };
             wrote.all &= written == part.len() as u64;
             wrote.doubt = wrote.doubt.or(doubt);

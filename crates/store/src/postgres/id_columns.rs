@@ -77,7 +77,7 @@ async fn lengths(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> Res
     Ok(rows.iter().map(|row| (text(row, 0), text(row, 1).parse().unwrap_or(usize::MAX))).collect())
 }
 
-/// Refuses ids of which the table or its ledger would cut the blanks at the end.
+/// Refuses ids of which the table, a child table or the ledger would cut the blanks at the end.
 async fn check_ids(
     calls: &Calls<Postgres>,
     schema: &str,
@@ -89,6 +89,10 @@ async fn check_ids(
         return Ok(());
     }
     check_lengths(table, &lengths(calls, schema, table).await?, &ids)?;
+    for child in table.children() {
+        let child = table.of_child(child);
+        check_lengths(&child, &lengths(calls, schema, &child).await?, &ids)?;
+    }
     let Some(ledger) = table.entries(Dialect::Postgres) else { return Ok(()) };
     check_lengths(&ledger, &lengths(calls, schema, &ledger).await?, &ids)
 }

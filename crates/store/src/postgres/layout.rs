@@ -7,9 +7,12 @@ use super::{
         Id, Record, StoreError, Version, foreign,
         mapping::{Cell, ColumnType, SqlTable},
         scan::Found,
-        sql::{Entry, KeyColumn, KeyKind, Keys, LedgerId, Part, There},
+        sql::{Entry, KeyColumn, KeyKind, Keys, LedgerId, Part, There, child_rows},
     },
-    Database, Given, column_of,
+    Database, Given, Statement,
+    cells::{asked_as, cast_of, cell, column, given_as},
+    children::{Children, Parent},
+    column_of,
     keys::{casts_of, id_text},
     ledger::{Arguments, Ledger, qualified, regclass},
 };
@@ -24,6 +27,7 @@ pub(super) struct Layout {
     pub(super) table: SqlTable,
     pub(super) keys: Keys,
     kinds: Vec<ColumnType>,
+    children: Vec<Children>,
     pub(super) get: SqlStr,
     pub(super) get_many: SqlStr,
     pub(super) versions: SqlStr,
@@ -63,14 +67,14 @@ impl Scan {
 }
 
 impl Layout {
-    /// The table's names were checked. `keys`, `ledger_id`, and `enums`, the types of columns that are one: unknown until
-    /// they were asked for.
+    /// The table's names were checked. `keys`, `ledger_id`, and `enums`, table, column and type of columns that are one:
+    /// unknown until they were asked for.
     pub(super) fn new(
         table: SqlTable,
         schema: &str,
         keys: Keys,
         ledger_id: Option<LedgerId>,
-        enums: &[(String, String)],
+        enums: &[(String, String, String)],
     ) -> Self {
         let q = |name: &str| format!("\"{name}\"");
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
@@ -81,7 +85,8 @@ impl Layout {
         let ids = list(&table.ids().into_iter().map(q).collect::<Vec<_>>());
         let (names, kinds): (Vec<&str>, Vec<ColumnType>) = table.content().into_iter().unzip();
         let casts = names.iter().zip(&kinds).enumerate().map(|(at, (name, kind))| {
-            let of_enum = enums.iter().find(|(column, _)| column == name).map(|(_, kind)| kind.clone());
+            let of_enum = enums.iter().find(|(of, column, _)| *of == table.name && column == name);
+            let of_enum = of_enum.map(|(.., kind)| kind.clone());
             of_enum
                 .or_else(|| cast_of(*kind))
                 .map_or(format!("c{at}"), |kind| format!("c{at}::{kind} AS c{at}"))
@@ -94,9 +99,16 @@ impl Layout {
         if table.is_bare() {
             (asked[0], of_version) = ("false".to_owned(), "0::bigint".to_owned());
         }
-        let select = format!("SELECT t.{tenant}, t.{key}, {of_version}, {} FROM {name} AS t", list(&asked));
         let [[tenant_as, tenants_as], [key_as, keys_as]] = [casts_of(&keys.tenant), casts_of(&keys.key)];
-        let ids_given = format!("$1::text[]{tenants_as}, $2::text[]{keys_as}");
+        let ids_from =
+            |first: usize| format!("${first}::text[]{tenants_as}, ${}::text[]{keys_as}", first + 1);
+        let ids_given = ids_from(1);
+        let deleted = table.ledger().map(|ledger| Ledger::deleted(&qualified(schema, &ledger), &ids_given));
+        let parent =
+            Parent { schema, table: &table, ids_given: &ids_from, deleted: deleted.as_deref(), enums };
+        let children: Vec<_> = table.children().iter().map(|child| Children::new(child, &parent)).collect();
+        asked.extend(children.iter().map(|child| child.asked.clone()));
+        let select = format!("SELECT t.{tenant}, t.{key}, {of_version}, {} FROM {name} AS t", list(&asked));
         let one_given = format!("(SELECT $1::text{tenant_as} AS tenant, $2::text{key_as} AS key) AS g");
         // Equal for the server, and really.
         let exactly = |of: &str| {
@@ -212,21 +224,48 @@ impl Layout {
             )),
             ledger,
             kinds,
+            children,
             keys,
             table,
         }
     }
 
-    /// Records as one array per column.
-    pub(super) fn rows(&self, records: &[(&Id, &Record)]) -> Result<Given, StoreError> {
+    /// Records as one array per column, and the statements that then write their rows in child tables.
+    pub(super) fn rows(
+        &self,
+        records: &[(&Id, &Record)],
+    ) -> Result<(Given, Vec<Statement<Postgres>>), StoreError> {
         let versions: Result<Vec<i64>, _> =
             records.iter().map(|(_, record)| column_of(record.version)).collect();
         let cells: Result<Vec<Vec<Cell>>, _> =
             records.iter().map(|(id, record)| self.table.cells(id, record)).collect();
-        let (versions, cells) = (versions?, cells?);
+        let (versions, mut cells) = (versions?, cells?);
+        // In an order in which a list may refer to another one.
+        let clear = self.children.iter().rev().map(|child| child.clear(records));
+        let mut of_children = clear.collect::<Result<Vec<_>, _>>()?;
+        for (at, (child, statements)) in self.table.children().iter().zip(&self.children).enumerate() {
+            let rows =
+                cells.iter_mut().map(|row| std::mem::replace(&mut row[self.kinds.len() + at], Cell::Null));
+            of_children.extend(statements.insert(child, records, rows)?);
+        }
         let given = Given::default().ids(records.iter().map(|(id, _)| *id))?.and(versions)?;
         let mut columns = self.kinds.iter().enumerate();
-        columns.try_fold(given, |given, (at, kind)| column(given, *kind, cells.iter().map(|row| &row[at])))
+        let given = columns
+            .try_fold(given, |given, (at, kind)| column(given, *kind, cells.iter().map(|row| &row[at])))?;
+        Ok((given, of_children))
+    }
+
+    pub(super) const fn has_children(&self) -> bool {
+        !self.children.is_empty()
+    }
+
+    /// The statements that remove the rows in child tables of tombstones whose records are about to be deleted.
+    pub(super) fn clear_deleted(
+        &self,
+        records: &[(&Id, &Record)],
+    ) -> Result<Vec<Statement<Postgres>>, StoreError> {
+        let each = self.children.iter().rev().map(|child| child.clear_deleted(records));
+        each.filter_map(Result::transpose).collect()
     }
 
     /// From a row of [`Self::versions`].
@@ -265,8 +304,9 @@ impl Layout {
             }
             None => Part::Row { tenant, key, cells: self.cells(row)? },
             Some(_) => {
-                let deleted =
-                    row.try_get(3 + self.kinds.len()).map_err(|error| Postgres::error(error, false))?;
+                let deleted = row
+                    .try_get(3 + self.kinds.len() + self.children.len())
+                    .map_err(|error| Postgres::error(error, false))?;
                 let entry = self.version(row).map(|version| Entry { version, deleted });
                 Part::Entry { tenant, key, entry }
             }
@@ -276,7 +316,12 @@ impl Layout {
     fn cells(&self, row: &PgRow) -> Result<Vec<Cell>, StoreError> {
         let cells = self.kinds.iter().enumerate().map(|(at, kind)| cell(row, at + 3, *kind));
         let cells: Result<Vec<Cell>, sqlx::Error> = cells.collect();
-        cells.map_err(|error| Postgres::error(error, false))
+        let mut cells = cells.map_err(|error| Postgres::error(error, false))?;
+        for (child, at) in self.table.children().iter().zip(3 + self.kinds.len()..) {
+            let json = row.try_get(at).map_err(|error| Postgres::error(error, false))?;
+            cells.push(child_rows(child, json)?);
+        }
+        Ok(cells)
     }
 
     /// From a row with all columns.
@@ -289,107 +334,4 @@ impl Layout {
         };
         Ok(Found { tenant: tenant.into_bytes(), key: key.into_bytes(), record })
     }
-}
-
-/// What no Rust type holds as exactly is read as text.
-const fn asked_as(kind: ColumnType) -> &'static str {
-    match kind {
-        ColumnType::Integer { bits: 8..=32, .. } | ColumnType::Bit(_) => "::bigint",
-        ColumnType::Text
-        | ColumnType::Varchar(_)
-        | ColumnType::Json
-        | ColumnType::Bigint
-        | ColumnType::Boolean
-        | ColumnType::Blob
-        | ColumnType::Varbinary(_)
-        | ColumnType::UuidBytes => "",
-        _ => "::text",
-    }
-}
-
-/// The type of a cell that is given as another one, because an array of it can't be. Of enums it is known once the table
-/// was looked at.
-fn cast_of(kind: ColumnType) -> Option<String> {
-    match kind {
-        ColumnType::Bit(bits) => Some(format!("bit({bits})")),
-        ColumnType::Array(element) => Some(element.array().to_owned()),
-        _ => None,
-    }
-}
-
-const fn given_as(kind: ColumnType) -> &'static str {
-    match kind {
-        ColumnType::Integer { bits: 64, .. } | ColumnType::Decimal { .. } => "text[]::numeric[]",
-        ColumnType::Bigint | ColumnType::Integer { .. } | ColumnType::Bit(_) => "bigint[]",
-        ColumnType::Real => "text[]::real[]",
-        ColumnType::Double => "text[]::float8[]",
-        ColumnType::Boolean => "boolean[]",
-        ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes => "bytea[]",
-        ColumnType::Uuid => "text[]::uuid[]",
-        ColumnType::Date => "text[]::date[]",
-        ColumnType::Time(_) => "text[]::time[]",
-        ColumnType::Datetime(_) | ColumnType::Timestamp(_) => "text[]::timestamp[]",
-        // The session's zone is UTC.
-        ColumnType::Timestamptz(_) => "text[]::timestamptz[]",
-        ColumnType::Jsonb => "text[]::jsonb[]",
-        ColumnType::Text
-        | ColumnType::Varchar(_)
-        | ColumnType::Char(_)
-        | ColumnType::Json
-        | ColumnType::Enum
-        | ColumnType::Array(_) => "text[]",
-    }
-}
-
-/// The cells of one column; each has the column's type or is NULL.
-fn column<'a>(
-    given: Given,
-    kind: ColumnType,
-    cells: impl Iterator<Item = &'a Cell>,
-) -> Result<Given, StoreError> {
-    match kind {
-        ColumnType::Bigint | ColumnType::Integer { bits: 8..=32, .. } => given.and(
-            cells.map(|cell| if let Cell::Int(it) = cell { Some(*it) } else { None }).collect::<Vec<_>>(),
-        ),
-        // As many bits, whatever their sign.
-        ColumnType::Bit(_) => given.and(
-            cells
-                .map(|cell| match cell {
-                    Cell::Int(it) => Some(*it),
-                    Cell::Decimal(it) => it.parse().ok().map(u64::cast_signed),
-                    _ => None,
-                })
-                .collect::<Vec<_>>(),
-        ),
-        ColumnType::Boolean => given.and(
-            cells.map(|cell| if let Cell::Bool(it) = cell { Some(*it) } else { None }).collect::<Vec<_>>(),
-        ),
-        ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes => given.and(
-            cells
-                .map(|cell| if let Cell::Bytes(it) = cell { Some(it.as_slice()) } else { None })
-                .collect::<Vec<_>>(),
-        ),
-        _ => given.and(
-            cells
-                .map(|cell| match cell {
-                    Cell::Text(it) | Cell::Decimal(it) | Cell::Json(it) => Some(it.as_str()),
-                    _ => None,
-                })
-                .collect::<Vec<_>>(),
-        ),
-    }
-}
-
-fn cell(row: &PgRow, at: usize, kind: ColumnType) -> Result<Cell, sqlx::Error> {
-    let cell = match kind {
-        ColumnType::Bigint | ColumnType::Integer { bits: 8..=32, .. } | ColumnType::Bit(_) => {
-            row.try_get::<Option<i64>, _>(at)?.map(Cell::Int)
-        }
-        ColumnType::Boolean => row.try_get::<Option<bool>, _>(at)?.map(Cell::Bool),
-        ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes => {
-            row.try_get::<Option<Vec<u8>>, _>(at)?.map(Cell::Bytes)
-        }
-        _ => row.try_get::<Option<String>, _>(at)?.map(Cell::Text),
-    };
-    Ok(cell.unwrap_or(Cell::Null))
 }

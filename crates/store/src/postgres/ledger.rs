@@ -11,11 +11,8 @@ use super::{
         sql::{Keys, LedgerId, Over, swallowed},
     },
     Given, PostgresStore, Row, Statement, column_of,
+    transaction::{undo, wrote},
 };
-
-/// Part of the error by which a statement undoes itself, because something kept it from writing a row whose entry it
-/// wrote, or because a row came in between.
-pub(super) const UNDONE: &str = "cutover: an entry without its row";
 
 /// The statements of one table with a ledger. Those that write take `Layout::rows` and answer how many records were
 /// written; those about tombstones take ids and versions only.
@@ -87,6 +84,7 @@ impl Ledger {
         // With a mapping, the deletion mark is a cell and no column.
         let marks = cells.len() - own.len();
         let columns = asked[marks..].join(", ");
+        let nulls = vec!["NULL"; asked.len()].join(", ");
         let mark = |value: String| if marks == 1 { format!("{value}, ") } else { String::new() };
 
         let is_it = |of: &str| format!("t.{tenant} = {of}.tenant AND t.{key} = {of}.key");
@@ -101,14 +99,13 @@ impl Ledger {
                  SELECT g.tenant, g.key, g.version, false FROM g WHERE {is_ours} AND {condition} ON CONFLICT (tenant, key) DO UPDATE \
                  SET version = excluded.version, deleted = false WHERE {on} RETURNING l.tenant, l.key), \
                  r AS (INSERT INTO {name} AS t ({ids}, {}) SELECT {given_ids}, {} FROM g JOIN e USING (tenant, key) \
-                 ON CONFLICT ({ids}) DO {conflict} RETURNING 1) SELECT (SELECT count(*) FROM r)",
+                 ON CONFLICT ({ids}) DO {conflict} RETURNING 1) SELECT (SELECT count(*) FROM r){}",
                 own.join(", "),
                 cells[marks..].join(", "),
+                if table.children().is_empty() { String::new() } else { wrote("r") },
             )
         };
-        let unless = |condition: &str| {
-            format!(", CASE WHEN {condition} THEN ('{UNDONE}' || clock_timestamp())::bigint END")
-        };
+        let unless = |condition: &str| format!(", CASE WHEN {condition} THEN {} END", undo());
         let all_rows = unless("(SELECT count(*) FROM e) <> (SELECT count(*) FROM r)");
         let given = format!("unnest({ids_given}, $3::bigint[]) AS g (tenant, key, version)");
         let entry = |condition: &str, on: &str| {
@@ -120,10 +117,8 @@ impl Ledger {
         };
         // The entries that this transaction wrote.
         let ours = format!(
-            "WITH ours AS MATERIALIZED (SELECT g.tenant, g.key FROM {given} JOIN {ledger} AS l \
-             ON l.tenant = g.tenant AND l.key = g.key AND l.version = g.version \
-             WHERE l.xmin = pg_current_xact_id()::xid), \
-             there AS (SELECT count(*) AS n FROM {name} AS t JOIN ours ON {})",
+            "WITH ours AS MATERIALIZED ({}), there AS (SELECT count(*) AS n FROM {name} AS t JOIN ours ON {})",
+            Self::deleted(&ledger, ids_given),
             is_it("ours")
         );
         // A negative version is the application's own, with an unknown meaning.
@@ -158,10 +153,7 @@ impl Ledger {
                 "t.{tenant}, t.{key}, NULL::bigint, {}{columns}, NULL::boolean",
                 mark("false".to_owned())
             ),
-            of_entry: format!(
-                "l.tenant, l.key, l.version, {}, l.deleted",
-                vec!["NULL"; cells.len()].join(", ")
-            ),
+            of_entry: format!("l.tenant, l.key, l.version, {nulls}, l.deleted"),
             given_ids: (*ids_given).to_owned(),
             given_one: (*one).to_owned(),
             put: sql(format!("{}{all_rows}", write(newer, "true", &upsert))),
@@ -187,6 +179,15 @@ impl Ledger {
             id,
             name,
         }
+    }
+
+    /// The ids of entries that this transaction wrote, as a query. Takes ids and versions.
+    pub(super) fn deleted(ledger: &str, ids_given: &str) -> String {
+        format!(
+            "SELECT g.tenant, g.key FROM unnest({ids_given}, $3::bigint[]) AS g (tenant, key, version) \
+             JOIN {ledger} AS l ON l.tenant = g.tenant AND l.key = g.key AND l.version = g.version \
+             WHERE l.xmin = pg_current_xact_id()::xid"
+        )
     }
 
     /// The statements that write records, and entries of tombstones, and those that then remove the rows of tombstones.
@@ -272,8 +273,8 @@ impl PostgresStore {
         let (put, entries, remove) = ledger.writes(over);
         for (sql, records) in [(&ledger.put_first, first), (put, newer)] {
             if !records.is_empty() {
-                let statement = Statement::prepared(sql, self.layout.rows(&records)?.0);
-                let (some, lost) = self.changed(&[&statement]).await?;
+                let (rows, children) = self.layout.rows(&records)?;
+                let (some, lost) = self.put_with_children(Statement::prepared(sql, rows.0), children).await?;
                 written += some;
                 doubt = doubt.or(lost);
             }
@@ -283,7 +284,8 @@ impl PostgresStore {
             self.layout.rows(&dead)?;
             let given = tombstones(&dead)?.0;
             let entries = Statement::prepared(entries, given.clone());
-            let (some, lost) = self.in_two(entries, Statement::prepared(remove, given)).await?;
+            let clear = self.layout.clear_deleted(&dead)?;
+            let (some, lost) = self.delete(entries, clear, Statement::prepared(remove, given)).await?;
             written += some;
             doubt = doubt.or(lost);
         }
@@ -299,35 +301,55 @@ impl PostgresStore {
         expected: Option<Version>,
     ) -> Result<(u64, Doubt), StoreError> {
         let one = [(id, record)];
-        let all = self.layout.rows(&one)?;
+        let (all, children) = self.layout.rows(&one)?;
+        let clear = self.layout.clear_deleted(&one)?;
         let ids = tombstones(&one)?;
         let version = expected.map(column_of).transpose()?;
         match (record.is_tombstone(), version) {
-            (false, None) => self.changed(&[&Statement::prepared(&ledger.insert, all.0)]).await,
+            (false, None) => {
+                self.put_with_children(Statement::prepared(&ledger.insert, all.0), children).await
+            }
             (false, Some(version)) => {
-                self.changed(&[&Statement::prepared(&ledger.replace, all.and(version)?.0)]).await
+                let replace = Statement::prepared(&ledger.replace, all.and(version)?.0);
+                self.put_with_children(replace, children).await
             }
             (true, None) => {
                 let entry = Statement::prepared(&ledger.insert_entry, ids.0.clone());
-                self.in_two(entry, Statement::prepared(&ledger.check_none, ids.0)).await
+                self.delete(entry, clear, Statement::prepared(&ledger.check_none, ids.0)).await
             }
             (true, Some(version)) => {
                 let remove = Statement::prepared(&ledger.remove, ids.0.clone());
                 let entry = Statement::prepared(&ledger.replace_entry, ids.and(version)?.0);
-                self.in_two(entry, remove).await
+                self.delete(entry, clear, remove).await
             }
         }
     }
 
-    /// The second statement has a snapshot of its own, which sees rows that were committed while the first one
-    /// waited for its locks.
-    async fn in_two(
+    /// The later statements have a snapshot of their own, which sees rows that were committed while the first one
+    /// waited for its locks. `clear`: for child tables, whose foreign keys may refer to the rows.
+    async fn delete(
         &self,
         entries: Statement<sqlx::Postgres>,
+        clear: Vec<Statement<sqlx::Postgres>>,
         rows: Statement<sqlx::Postgres>,
     ) -> Result<(u64, Doubt), StoreError> {
         let (begin, commit) = (Statement::begins("BEGIN".to_owned()), Statement::text("COMMIT".to_owned()));
-        self.changed(&[&begin, &entries, &rows, &commit]).await
+        let statements: Vec<_> = [begin, entries].into_iter().chain(clear).chain([rows, commit]).collect();
+        self.changed(&statements.iter().collect::<Vec<_>>()).await
+    }
+
+    /// Writes records by a statement that answers how many it wrote, and then their rows in child tables.
+    pub(super) async fn put_with_children(
+        &self,
+        put: Statement<sqlx::Postgres>,
+        children: Vec<Statement<sqlx::Postgres>>,
+    ) -> Result<(u64, Doubt), StoreError> {
+        if children.is_empty() {
+            return self.changed(&[&put]).await;
+        }
+        let (begin, commit) = (Statement::begins("BEGIN".to_owned()), Statement::text("COMMIT".to_owned()));
+        let statements: Vec<_> = [begin, put].into_iter().chain(children).chain([commit]).collect();
+        self.changed(&statements.iter().collect::<Vec<_>>()).await
     }
 
     async fn changed(&self, statements: &[&Statement<sqlx::Postgres>]) -> Result<(u64, Doubt), StoreError> {

@@ -9,14 +9,13 @@ use super::{
         sql::{Calls, Keys, Over, Statement, Together},
     },
     PostgresStore,
-    ledger::{UNDONE, tombstones},
+    ledger::tombstones,
+    transaction::{counted, undo},
 };
 
 /// A statement that also fails if it did not write every record that was given, by how many it wrote.
 fn or_undone(sql: &str, written: &str) -> SqlStr {
-    let text = format!(
-        "{sql}, CASE WHEN {written} <> cardinality($1::text[]) THEN ('{UNDONE}' || clock_timestamp())::bigint END"
-    );
+    let text = format!("{sql}, CASE WHEN {written} <> cardinality($1::text[]) THEN {} END", undo());
     AssertSqlSafe(text).into_sql_str()
 }
 
@@ -47,20 +46,22 @@ impl Together for PostgresStore {
     ) -> Result<Vec<Statement<Postgres>>, StoreError> {
         self.check_ids(records.iter().map(|(id, _)| *id)).await?;
         let Some(ledger) = &self.layout.ledger else {
-            let put = self.layout.put_many.as_str();
-            let sql = format!("WITH w AS ({put} RETURNING 1) SELECT (SELECT count(*) FROM w)");
-            let given = self.layout.rows(records)?.0;
-            return Ok(vec![Statement::prepared(&or_undone(&sql, "(SELECT count(*) FROM w)"), given)]);
+            let sql = or_undone(&counted(self.layout.put_many.as_str()), "(SELECT count(*) FROM w)");
+            let (rows, children) = self.layout.rows(records)?;
+            return Ok(std::iter::once(Statement::prepared(&sql, rows.0)).chain(children).collect());
         };
         let (put, entries, remove) = ledger.writes(over);
         // For its checks, also of tombstones.
-        let rows = self.layout.rows(records)?.0;
+        let (rows, children) = self.layout.rows(records)?;
         if !records.iter().any(|(_, record)| record.is_tombstone()) {
             let put = or_undone(put.as_str(), "(SELECT count(*) FROM r)");
-            return Ok(vec![Statement::prepared(&put, rows)]);
+            return Ok(std::iter::once(Statement::prepared(&put, rows.0)).chain(children).collect());
         }
         let given = tombstones(records)?.0;
         let remove = or_undone(remove.as_str(), "(SELECT count(*) FROM ours)");
-        Ok(vec![Statement::prepared(entries, given.clone()), Statement::prepared(&remove, given)])
+        let mut statements = vec![Statement::prepared(entries, given.clone())];
+        statements.extend(self.layout.clear_deleted(records)?);
+        statements.push(Statement::prepared(&remove, given));
+        Ok(statements)
     }
 }

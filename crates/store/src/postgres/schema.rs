@@ -1,5 +1,8 @@
 //! Checks, before anything is written, whether the table can hold what will be written.
 
+mod children;
+mod lookup;
+
 use sqlx::{Postgres, Row, postgres::PgRow};
 
 use super::{
@@ -8,54 +11,19 @@ use super::{
         mapping::{ColumnType, Dialect, SqlTable},
         sql::{
             Calls, Faults, KeyKind, Keys, Statement, cascading, check_no_ledger, in_this_database,
-            loose_with_ledger, no_ledger, of_both, permanent, versions_twice,
+            loose_with_ledger, no_ledger, of_both, versions_twice,
         },
     },
     column::{Column, holds, needed},
     id_columns::columns,
-    ledger::{qualified, regclass},
+    ledger::regclass,
     server::text,
     warnings,
 };
-use cutover_core::outcome::ErrorClass;
+pub(super) use lookup::{exists, has_rows, schema_of};
 
 /// What a key that can't be one has to be.
 const ID: &str = "text COLLATE \"C\"";
-
-/// The schema in which the search path finds the table; if it finds none, the one in which it would be created. Asked
-/// once: the table and its ledger stay together, whatever path another user has.
-pub(super) async fn schema_of(calls: &Calls<Postgres>, table: &str) -> Result<String, StoreError> {
-    let sql = format!(
-        "SELECT coalesce((SELECT nspname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace \
-         WHERE pg_class.oid = to_regclass('\"{table}\"')), current_schema())::text"
-    );
-    match calls.rows(&Statement::text(sql)).await?.first().and_then(|row| row.try_get(0).ok()) {
-        Some(schema) => Ok(schema),
-        None => {
-            let what = "no schema of the search path exists: set search_path for the user".to_owned();
-            Err(permanent(ErrorClass::Other, "table", what))
-        }
-    }
-}
-
-/// Whether there is such a table.
-pub(super) async fn exists(calls: &Calls<Postgres>, schema: &str, table: &str) -> Result<bool, StoreError> {
-    let sql = format!("SELECT 1 WHERE {} IS NOT NULL", regclass(schema, table));
-    Ok(!calls.rows(&Statement::text(sql)).await?.is_empty())
-}
-
-/// Whether the table has a row; `None`: there is no such table.
-pub(super) async fn has_rows(
-    calls: &Calls<Postgres>,
-    schema: &str,
-    table: &str,
-) -> Result<Option<bool>, StoreError> {
-    if !exists(calls, schema, table).await? {
-        return Ok(None);
-    }
-    let sql = format!("SELECT 1 FROM {} LIMIT 1", qualified(schema, table));
-    Ok(Some(!calls.rows(&Statement::text(sql)).await?.is_empty()))
-}
 
 /// Reports everything that is wrong with the table and its ledger, whose names were checked.
 pub(super) async fn check(
@@ -64,7 +32,10 @@ pub(super) async fn check(
     table: &SqlTable,
     keys: &Keys,
 ) -> Result<(), StoreError> {
-    let checked = check_one(calls, schema, table, None).await;
+    let mut checked = check_one(calls, schema, table, None).await;
+    for child in table.children() {
+        checked = of_both(checked, children::check(calls, schema, table, child, keys).await);
+    }
     let Some(ledger) = table.entries(Dialect::Postgres) else {
         let ledger = table.ledger_name();
         return of_both(checked, check_no_ledger(&ledger, has_rows(calls, schema, &ledger).await?));
@@ -75,12 +46,24 @@ pub(super) async fn check(
     of_both(checked, check_one(calls, schema, &ledger, Some(keys)).await)
 }
 
-/// The `enum` columns that have a type of their own, and that.
+/// The `enum` columns of a table and its child tables that have a type of their own: table, column and type.
 pub(super) async fn enums(
     calls: &Calls<Postgres>,
     schema: &str,
     table: &SqlTable,
-) -> Result<Vec<(String, String)>, StoreError> {
+) -> Result<Vec<(String, String, String)>, StoreError> {
+    let mut enums = enums_of(calls, schema, table).await?;
+    for child in table.children() {
+        enums.extend(enums_of(calls, schema, &table.of_child(child)).await?);
+    }
+    Ok(enums)
+}
+
+async fn enums_of(
+    calls: &Calls<Postgres>,
+    schema: &str,
+    table: &SqlTable,
+) -> Result<Vec<(String, String, String)>, StoreError> {
     if !table.content().iter().any(|(_, kind)| *kind == ColumnType::Enum) {
         return Ok(Vec::new());
     }
@@ -89,7 +72,8 @@ pub(super) async fn enums(
          WHERE attrelid = {} AND attnum > 0 AND NOT attisdropped AND typtype = 'e'",
         regclass(schema, &table.name)
     );
-    Ok(calls.rows(&Statement::text(sql)).await?.iter().map(|row| (text(row, 0), text(row, 1))).collect())
+    let rows = calls.rows(&Statement::text(sql)).await?;
+    Ok(rows.iter().map(|row| (table.name.clone(), text(row, 0), text(row, 1))).collect())
 }
 
 /// `of`: the keys of the table whose ledger this is.
@@ -102,21 +86,8 @@ async fn check_one(
     let name = &table.name;
     let of_table = regclass(schema, name);
     let columns = columns(calls, &of_table).await?;
-    let keys = format!(
-        "SELECT (SELECT string_agg(attname, ',' ORDER BY at) FROM unnest(indkey) WITH ORDINALITY AS k (n, at) \
-         JOIN pg_attribute ON attrelid = indrelid AND attnum = n), indimmediate, \
-         EXISTS (SELECT FROM pg_collation WHERE oid = ANY (indcollation) AND NOT collisdeterministic), \
-         NOT EXISTS (SELECT FROM unnest(indkey, indcollation) AS k (n, sorted) JOIN pg_attribute \
-         ON attrelid = indrelid AND attnum = n WHERE attcollation <> sorted) \
-         FROM pg_index WHERE indrelid = {of_table} AND indisunique AND indisvalid \
-         AND indpred IS NULL AND indexprs IS NULL"
-    );
-    let keys = calls.rows(&Statement::text(keys)).await?;
-    let kinds = format!(
-        "SELECT relkind::text, relpersistence::text, oid::regclass::text FROM pg_class \
-         WHERE oid = {of_table} OR oid IN (SELECT relid FROM pg_partition_tree({of_table}))"
-    );
-    let kinds = calls.rows(&Statement::text(kinds)).await?;
+    let keys = unique_indexes(calls, &of_table).await?;
+    let kinds = kinds(calls, &of_table).await?;
     if columns.is_empty() {
         let advice = in_this_database(warnings::other_case(calls, name).await);
         return Err(StoreError::no_table(name, &advice));
@@ -136,13 +107,7 @@ async fn check_one(
     for (column, kind) in table.own_content() {
         need(&mut faults, &columns, table, column, Wanted::Content(kind), table.needs_null(column));
     }
-    let unfilled = columns.iter().filter(|column| !column.nullable && !column.fills_itself);
-    for Column { name: column, .. } in unfilled.filter(|column| !table.has(&column.name)) {
-        faults.add(format!(
-            "column {column} is NOT NULL and has no default: map it, or run: ALTER TABLE \"{name}\" ALTER \
-             \"{column}\" DROP NOT NULL"
-        ));
-    }
+    unfilled(&mut faults, &columns, name, |column| table.has(column));
     let ids = table.ids();
     // An index in another collation has another order than a scan, so every page would sort the table. Where different
     // texts are equal it would not keep them apart either, and a page that ends between two of them would lose one.
@@ -182,13 +147,14 @@ async fn check_one(
         let children = format!(
             "SELECT conrelid::regclass::text, conname::text, CASE confdeltype WHEN 'c' THEN 'CASCADE' \
              WHEN 'n' THEN 'SET NULL' ELSE 'SET DEFAULT' END FROM pg_constraint \
-             WHERE confrelid = {of_table} AND contype = 'f' AND confdeltype IN ('c', 'n', 'd') ORDER BY 1, 2"
+             WHERE confrelid = {of_table} AND contype = 'f' AND confdeltype IN ('c', 'n', 'd'){} ORDER BY 1, 2",
+            warnings::of_others(schema, table)
         );
         for row in &calls.rows(&Statement::text(children)).await? {
             faults.add(cascading(&text(row, 0), &text(row, 1), &text(row, 2)));
         }
     }
-    for fault in rules_and_replicas(calls, &of_table, name).await? {
+    for fault in rules_and_replicas(calls, &of_table, name, false).await? {
         faults.add(fault);
     }
     for (constraint, clause) in warnings::checks(calls, &of_table).await? {
@@ -200,6 +166,41 @@ async fn check_one(
         }
     }
     faults.end(&format!("{name:?}"))
+}
+
+/// The columns of each unique index, whether it is checked at once, whether one of its collations is nondeterministic, and
+/// whether all are those of the columns.
+async fn unique_indexes(calls: &Calls<Postgres>, of_table: &str) -> Result<Vec<PgRow>, StoreError> {
+    let keys = format!(
+        "SELECT (SELECT string_agg(attname, ',' ORDER BY at) FROM unnest(indkey) WITH ORDINALITY AS k (n, at) \
+         JOIN pg_attribute ON attrelid = indrelid AND attnum = n WHERE at <= indnkeyatts), indimmediate, \
+         EXISTS (SELECT FROM pg_collation WHERE oid = ANY (indcollation) AND NOT collisdeterministic), \
+         NOT EXISTS (SELECT FROM unnest(indkey, indcollation) AS k (n, sorted) JOIN pg_attribute \
+         ON attrelid = indrelid AND attnum = n WHERE attcollation <> sorted) \
+         FROM pg_index WHERE indrelid = {of_table} AND indisunique AND indisvalid \
+         AND indpred IS NULL AND indexprs IS NULL"
+    );
+    calls.rows(&Statement::text(keys)).await
+}
+
+/// What the table and each of its partitions is, whether it is logged, and its name.
+async fn kinds(calls: &Calls<Postgres>, of_table: &str) -> Result<Vec<PgRow>, StoreError> {
+    let kinds = format!(
+        "SELECT relkind::text, relpersistence::text, oid::regclass::text FROM pg_class \
+         WHERE oid = {of_table} OR oid IN (SELECT relid FROM pg_partition_tree({of_table}))"
+    );
+    calls.rows(&Statement::text(kinds)).await
+}
+
+/// The columns that need a value and get none.
+fn unfilled(faults: &mut Faults, columns: &[Column], table: &str, has: impl Fn(&str) -> bool) {
+    let unfilled = columns.iter().filter(|column| !column.nullable && !column.fills_itself);
+    for Column { name, .. } in unfilled.filter(|column| !has(&column.name)) {
+        faults.add(format!(
+            "column {name} is NOT NULL and has no default: map it, or run: ALTER TABLE \"{table}\" ALTER \
+             \"{name}\" DROP NOT NULL"
+        ));
+    }
 }
 
 /// What a column has to hold.
@@ -282,18 +283,24 @@ fn need(
     }
 }
 
-/// Rules, with which ON CONFLICT is not possible; and a publication that updates have no replica identity for.
+/// Rules, with which ON CONFLICT is not possible; and a publication of updates for which there is no replica identity. A
+/// child table's rows are deleted and never updated.
 async fn rules_and_replicas(
     calls: &Calls<Postgres>,
     of_table: &str,
     name: &str,
+    is_child: bool,
 ) -> Result<Vec<String>, StoreError> {
+    let (events, published, changes, statement) = match is_child {
+        true => ("'3', '4'", "pubdelete", "deletions", "INSERT or DELETE in a WITH query"),
+        false => ("'2', '3'", "pubupdate", "updates", "INSERT ... ON CONFLICT"),
+    };
     let sql = format!(
         "WITH it AS (SELECT c.oid, c.relreplident, c.relname, n.nspname FROM pg_class AS c \
          JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = {of_table}) \
-         SELECT 'rule', rulename::text FROM pg_rewrite JOIN it ON ev_class = it.oid WHERE ev_type IN ('2', '3') \
+         SELECT 'rule', rulename::text FROM pg_rewrite JOIN it ON ev_class = it.oid WHERE ev_type IN ({events}) \
          UNION ALL SELECT 'published', p.pubname::text FROM pg_publication AS p CROSS JOIN it \
-         WHERE p.pubupdate AND EXISTS (SELECT 1 FROM pg_publication_tables AS t WHERE t.pubname = p.pubname \
+         WHERE p.{published} AND EXISTS (SELECT 1 FROM pg_publication_tables AS t WHERE t.pubname = p.pubname \
          AND t.schemaname = it.nspname AND t.tablename = it.relname) \
          AND NOT CASE it.relreplident WHEN 'f' THEN true WHEN 'n' THEN false \
          ELSE EXISTS (SELECT 1 FROM pg_index WHERE indrelid = it.oid \
@@ -302,11 +309,11 @@ async fn rules_and_replicas(
     let rows = calls.rows(&Statement::text(sql)).await?;
     let fault = |row: &PgRow| match (text(row, 0).as_str(), text(row, 1)) {
         ("rule", rule) => format!(
-            "it has the rule {rule}, and PostgreSQL allows no INSERT ... ON CONFLICT then. Run: DROP RULE \
+            "it has the rule {rule}, and PostgreSQL allows no {statement} then. Run: DROP RULE \
              \"{rule}\" ON \"{name}\""
         ),
         (_, publication) => format!(
-            "the publication {publication} publishes its updates, for which it has no replica identity: \
+            "the publication {publication} publishes its {changes}, for which it has no replica identity: \
              give it a primary key, or run: ALTER TABLE \"{name}\" REPLICA IDENTITY FULL"
         ),
     };

@@ -108,3 +108,19 @@ impl Database for Postgres {
 pub(super) fn text(row: &PgRow, at: usize) -> String {
     row.try_get(at).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_whose_reads_may_miss_acknowledged_writes_are_refused() {
+        let refusal = |recovers: &str, read_only: &str| {
+            let said = [("in_recovery", recovers), ("transaction_read_only", read_only)];
+            Postgres::refusal(&said.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+        };
+        assert_eq!(refusal("false", "off"), None);
+        assert!(refusal("true", "off").is_some_and(|told| told.contains("standby")));
+        assert!(refusal("false", "on").is_some_and(|told| told.contains("takes no writes")));
+    }
+}

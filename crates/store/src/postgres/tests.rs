@@ -3,7 +3,11 @@
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 use super::*;
-use crate::{KeyRange, mapping::Versions, sql::plans};
+use crate::{
+    KeyRange, ServerOptions,
+    mapping::{SqlTable, Versions},
+    sql::plans,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_reads_a_range_of_the_primary_key() {

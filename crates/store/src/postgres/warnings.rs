@@ -5,18 +5,56 @@ use sqlx::Postgres;
 use super::{
     super::{
         StoreError,
-        mapping::SqlTable,
-        sql::{Calls, Statement, referred, referring},
+        mapping::{Dialect, SqlTable, Versions},
+        sql::{Calls, Statement, no_foreign_key, referred, referring},
     },
     ledger::regclass,
     server::text,
 };
+
+/// A condition that leaves out the constraints of a table's own child tables.
+pub(super) fn of_others(schema: &str, table: &SqlTable) -> String {
+    let own: Vec<String> = table.children().iter().map(|child| regclass(schema, &child.table)).collect();
+    format!(
+        " AND NOT EXISTS (SELECT FROM unnest(ARRAY[{}]::regclass[]) AS own WHERE own = conrelid)",
+        own.join(", ")
+    )
+}
 
 /// One line each.
 pub(super) async fn warnings(
     calls: &Calls<Postgres>,
     schema: &str,
     table: &SqlTable,
+) -> Result<Vec<String>, StoreError> {
+    let mut told = warnings_of(calls, schema, table, None).await?;
+    let of_table = regclass(schema, &table.name);
+    for child in table.children() {
+        let of_child = regclass(schema, &child.table);
+        let foreign = format!(
+            "SELECT conname::text || ', ' || pg_get_constraintdef(oid) FROM pg_constraint \
+             WHERE conrelid = {of_child} AND confrelid = {of_table} AND contype = 'f'"
+        );
+        let foreign = calls.rows(&Statement::text(foreign)).await?;
+        if foreign.is_empty() {
+            told.push(no_foreign_key(Dialect::Postgres, table, child));
+        }
+        // A row is written after its record's.
+        let is_own = |warning: &String| foreign.iter().any(|row| warning.starts_with(&text(row, 0)));
+        let table = SqlTable { versions: Versions::Columns, ..table.of_child(child) };
+        let of_rows =
+            warnings_of(calls, schema, &table, Some(&of_table)).await?.into_iter().filter(|it| !is_own(it));
+        told.extend(of_rows.map(|warning| format!("{}: {warning}", child.table)));
+    }
+    Ok(told)
+}
+
+/// `of_record`: the records' table, if this is a child table, whose rows are inserted and deleted.
+async fn warnings_of(
+    calls: &Calls<Postgres>,
+    schema: &str,
+    table: &SqlTable,
+    of_record: Option<&str>,
 ) -> Result<Vec<String>, StoreError> {
     let of_table = regclass(schema, &table.name);
     let sql = format!(
@@ -27,16 +65,25 @@ pub(super) async fn warnings(
          UNION ALL SELECT 'partition', partrelid::regclass::text, '' FROM pg_partitioned_table \
          WHERE partrelid IN (SELECT relid FROM pg_partition_tree({of_table})) \
          AND partstrat IN ('l', 'r') AND partdefid = 0 \
-         UNION ALL SELECT 'policy', '', '' WHERE row_security_active({of_table}){}",
+         UNION ALL SELECT 'policy', '', '' WHERE row_security_active({of_table}){}{}",
         // Of INSERT and UPDATE, and of DELETE if there is one.
-        if table.has_ledger() { 28 } else { 20 },
+        if of_record.is_some() {
+            12
+        } else if table.has_ledger() {
+            28
+        } else {
+            20
+        },
+        of_record.map_or_else(String::new, |of_record| format!(
+            "{} AND confrelid <> {of_record}",
+            acting(&of_table)
+        )),
         table.ledger().map(|ledger| regclass(schema, &ledger)).map_or_else(String::new, |of_ledger| format!(
             " UNION ALL SELECT 'child', conrelid::regclass::text, '' FROM pg_constraint \
-             WHERE confrelid = {of_table} AND contype = 'f' \
-             UNION ALL SELECT 'parent', conname::text, confrelid::regclass::text FROM pg_constraint \
-             WHERE conrelid = {of_table} AND contype = 'f' \
-             AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd')) \
-             UNION ALL SELECT 'policy of ledger', '', '' WHERE row_security_active({of_ledger})"
+             WHERE confrelid = {of_table} AND contype = 'f'{} \
+             {} UNION ALL SELECT 'policy of ledger', '', '' WHERE row_security_active({of_ledger})",
+            of_others(schema, table),
+            acting(&of_table)
         ))
     );
     let rows = calls.rows(&Statement::text(sql)).await?;
@@ -66,6 +113,15 @@ pub(super) async fn warnings(
         }
     };
     Ok(rows.iter().map(warning).collect())
+}
+
+/// Asks for the foreign keys that may delete or change rows of the table.
+fn acting(of_table: &str) -> String {
+    format!(
+        " UNION ALL SELECT 'parent', conname::text, confrelid::regclass::text FROM pg_constraint \
+         WHERE conrelid = {of_table} AND contype = 'f' \
+         AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))"
+    )
 }
 
 /// A line for each kind of statement that the user may not run.
@@ -103,12 +159,26 @@ pub(super) async fn missing_privileges(
             Some(_) => (&table.name, on, "SELECT, INSERT, UPDATE, DELETE"),
             None => (&table.name, on, "SELECT, INSERT, UPDATE"),
         };
-        format!(
-            "the user lacks {privilege} on {on}. Run: GRANT {all} ON \"{of}\" TO CURRENT_USER, as the table's owner and \
-             with the user's name"
-        )
+        lacking(&privilege, &on, all, of)
     };
-    Ok(rows.iter().map(lacks).collect())
+    let mut told: Vec<String> = rows.iter().map(lacks).collect();
+    for child in table.children() {
+        let sql = format!(
+            "SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'DELETE']) AS p WHERE NOT has_table_privilege({}, p)",
+            regclass(schema, &child.table)
+        );
+        let rows = calls.rows(&Statement::text(sql)).await?;
+        let lacks = |row| lacking(&text(row, 0), &child.table, "SELECT, INSERT, DELETE", &child.table);
+        told.extend(rows.iter().map(lacks));
+    }
+    Ok(told)
+}
+
+fn lacking(privilege: &str, on: &str, all: &str, of: &str) -> String {
+    format!(
+        "the user lacks {privilege} on {on}. Run: GRANT {all} ON \"{of}\" TO CURRENT_USER, as the table's owner and \
+         with the user's name"
+    )
 }
 
 /// Name and definition of each CHECK.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::nearest::nearest;
 use crate::{
     document::{Attribute, Document},
-    mapping::Mapping,
+    mapping::{Child, Column, Mapping},
 };
 
 /// Attributes that are remembered for suggestions; a record may have as many as it likes.
@@ -40,11 +40,10 @@ impl Coverage {
     pub fn take(&mut self, mapping: &Mapping, value: &[u8]) {
         let Ok(document) = Document::decode(value) else { return };
         self.documents += 1;
-        self.found.resize(mapping.columns().len(), 0);
-        for (found, column) in self.found.iter_mut().zip(mapping.columns()) {
-            let paths = column.paths();
-            *found += u64::from(paths.iter().all(|path| path.find(&document.0).is_some()));
-        }
+        let found = columns(mapping).map(|column| u64::from(column.is_in(&document)));
+        let found: Vec<u64> = found.collect();
+        self.found.resize(found.len(), 0);
+        self.found.iter_mut().zip(found).for_each(|(all, found)| *all += found);
         for (name, attribute) in &document.0 {
             self.remember(name.clone(), attribute, LEVELS_MAX);
         }
@@ -57,11 +56,11 @@ impl Coverage {
 
     /// The columns that stayed empty.
     pub fn unfilled(&self, mapping: &Mapping) -> Vec<Unfilled> {
-        let empty = mapping.columns().iter().zip(&self.found).filter(|(_, found)| **found == 0);
-        let unfilled = |column: &crate::mapping::Column| {
-            let path = column.shown_paths();
+        let empty = columns(mapping).zip(&self.found).filter(|(_, found)| **found == 0);
+        let unfilled = |column: Covered<'_>| {
+            let (column, path) = column.shown();
             let nearest = nearest(&path, self.paths.iter().map(String::as_str)).map(str::to_owned);
-            Unfilled { column: column.name.clone(), path, nearest }
+            Unfilled { column, path, nearest }
         };
         empty.map(|(column, _)| unfilled(column)).collect()
     }
@@ -79,6 +78,45 @@ impl Coverage {
         }
         if self.paths.len() < PATHS_MAX {
             self.paths.insert(path);
+        }
+    }
+}
+
+/// A column, and the child table that it is in.
+struct Covered<'a> {
+    column: &'a Column,
+    child: Option<&'a Child>,
+}
+
+/// The columns of a table and of its child tables.
+fn columns(mapping: &Mapping) -> impl Iterator<Item = Covered<'_>> {
+    let own = mapping.columns().iter().map(|column| Covered { column, child: None });
+    let of_children = mapping.children().iter().flat_map(|child| {
+        child.elements.columns().iter().map(move |column| Covered { column, child: Some(child) })
+    });
+    own.chain(of_children)
+}
+
+impl Covered<'_> {
+    fn is_in(&self, document: &Document) -> bool {
+        let has = |attributes| self.column.paths().iter().all(|path| path.find(attributes).is_some());
+        let Some(child) = self.child else { return has(&document.0) };
+        let Some(Attribute::L(elements)) = child.path.find(&document.0) else { return false };
+        elements.iter().any(|element| match element {
+            Attribute::M(inner) => has(inner),
+            _ => child.of_values,
+        })
+    }
+
+    /// Its name, and the path of what it takes.
+    fn shown(&self) -> (String, String) {
+        let (name, paths) = (&self.column.name, self.column.shown_paths());
+        match self.child {
+            None => (name.clone(), paths),
+            Some(child) if child.of_values => {
+                (format!("{}.{name}", child.table), format!("{}[]", child.path))
+            }
+            Some(child) => (format!("{}.{name}", child.table), format!("{}[].{paths}", child.path)),
         }
     }
 }
@@ -111,5 +149,27 @@ mod tests {
         let shown: Vec<_> =
             unfilled.iter().map(|it| (it.column.as_str(), it.path.as_str(), it.nearest.as_deref())).collect();
         assert_eq!(shown, [("b", "items[0].sky", Some("items[0].sku")), ("d", "org2, id2", None)]);
+    }
+    #[test]
+    fn columns_of_child_tables_are_found_in_any_element() {
+        let text = "migration = \"m\"\n[source]\nurl = \"sqlite:a.db\"\ntable = \"a\"\n[target]\n\
+                    url = \"sqlite:b.db\"\ntable = \"b\"\noverflow = \"rest\"\n\
+                    [[target.children]]\nfrom = \"lines\"\ntable = \"b_lines\"\n\
+                    columns = [{ name = \"sku\", type = \"text\" }, { name = \"prize\", type = \"text\" }]\n\
+                    [[target.children]]\nfrom = \"tags\"\ntable = \"b_tags\"\n\
+                    value = { name = \"tag\", type = \"text\" }\n";
+        let spec: Spec = text.parse().expect("a spec");
+        let (mapping, mut coverage) = (spec.target.mapping.expect("columns"), Coverage::default());
+        coverage.take(&mapping, br#"{"lines":{"L":[{"M":{}},{"M":{"sku":{"S":"a"}}}]}}"#);
+        let shown = |coverage: &Coverage| -> Vec<(String, String)> {
+            coverage.unfilled(&mapping).into_iter().map(|it| (it.column, it.path)).collect()
+        };
+        let empty = |column: &str, path: &str| (column.to_owned(), path.to_owned());
+        assert_eq!(
+            shown(&coverage),
+            [empty("b_lines.prize", "lines[].prize"), empty("b_tags.tag", "tags[]")]
+        );
+        coverage.take(&mapping, br#"{"tags":{"L":[{"S":"a"}]}}"#);
+        assert_eq!(shown(&coverage), [empty("b_lines.prize", "lines[].prize")]);
     }
 }

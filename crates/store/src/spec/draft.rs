@@ -31,6 +31,8 @@ pub struct Draft<'a> {
     pub target: DraftSide<'a>,
     /// Records of the source.
     pub sample: &'a Sample,
+    /// The attribute by which one of the tables removes records itself.
+    pub removes_by: Option<&'a str>,
     /// How many types of a column of the source do not hold its values.
     pub passed: &'a BTreeMap<String, usize>,
 }
@@ -62,7 +64,12 @@ pub enum TableHas<'a> {
 impl Draft<'_> {
     /// The text of the spec, with a comment on each column, and how many things nobody could decide.
     pub fn text(&self) -> (String, usize) {
-        let mut text = format!("migration = {}\n\n[source]\n", quoted(self.migration));
+        let mut text = format!("migration = {}\n", quoted(self.migration));
+        if let Some(attribute) = self.removes_by {
+            line(&mut text, "# When a record expires: DynamoDB's TTL is on for this attribute.");
+            line(&mut text, &format!("ttl = {}", quoted(attribute)));
+        }
+        line(&mut text, "\n[source]");
         let source = ids::of_source(&self.source);
         self.source.head(&mut text);
         source.lines(&mut text, self.source.url.dialect().is_none());

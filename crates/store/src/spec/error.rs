@@ -159,7 +159,12 @@ fn without_password(message: &str) -> String {
 
 /// The parser's message in one line.
 fn words(error: &toml::de::Error) -> String {
-    error.message().lines().map(str::trim).collect::<Vec<_>>().join(" ")
+    let message = error.message().lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    match message.split_once(", expected ") {
+        Some(("invalid basic string", "`\"`")) => "the text has no \" at its end".to_owned(),
+        Some(("invalid literal string", "`'`")) => "the text has no ' at its end".to_owned(),
+        _ => message,
+    }
 }
 
 /// How to write a text, with the value that was given if that can't contain a password.

@@ -6,21 +6,26 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Spec, StoreSpec, TypeSpec};
-use crate::mapping::{Column, ColumnPath, KeyType, Mapping, OnMisfit, Spelling, Step, Versions};
+use crate::mapping::{Child, Column, ColumnPath, KeyType, Mapping, OnMisfit, Spelling, Step, Versions};
 
 /// Increased when the hashed input changes, or which records belong to a segment: old checkpoints are then
 /// refused, not misread.
 const FORMAT: u32 = 4;
 
 pub(super) fn of(spec: &Spec) -> String {
-    let content = json!([
-        FORMAT,
-        spec.migration,
+    let mut content = vec![
+        json!(FORMAT),
+        json!(spec.migration),
         store(&spec.source),
         store(&spec.target),
         // A checkpoint's cursors belong to segments.
-        spec.limits.segments,
-    ]);
+        json!(spec.limits.segments),
+    ];
+    if let Some(ttl) = &spec.ttl {
+        // How long records have to live depends on it.
+        content.push(json!({ "ttl": ttl.attribute(), "residual_ms": spec.residual_ms }));
+    }
+    let content = Value::Array(content);
     let hash = Sha256::digest(content.to_string());
     hash.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a String can be written to");
@@ -85,5 +90,15 @@ fn mapping(mapping: &Mapping) -> Value {
         OnMisfit::Quarantine => "quarantine",
         OnMisfit::Overflow => "overflow",
     };
-    json!([columns.iter().map(column).collect::<Vec<_>>(), mapping.overflow(), on_misfit])
+    let columns: Vec<_> = columns.iter().map(column).collect();
+    let mut all = vec![json!(columns), json!(mapping.overflow()), json!(on_misfit)];
+    let mut children: Vec<&Child> = mapping.children().iter().collect();
+    children.sort_by(|one, other| one.table.cmp(&other.table));
+    all.extend(children.into_iter().map(child));
+    Value::Array(all)
+}
+
+fn child(child: &Child) -> Value {
+    let names = child.primary();
+    json!([child.table, steps(&child.path), names, mapping(&child.elements), child.of_values])
 }

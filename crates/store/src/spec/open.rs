@@ -24,8 +24,16 @@ pub enum OpenError {
     #[error("this build has no {0} store: build it with the cargo feature {0}")]
     NotBuilt(&'static str),
     /// The store can't be used.
-    #[error(transparent)]
+    #[error("{}", opening(.0))]
     Store(#[from] StoreError),
+}
+
+/// Whoever opens a store writes nothing, so it need not be said that nothing was written.
+fn opening(error: &StoreError) -> String {
+    match error {
+        StoreError::NotApplied { what, .. } => format!("it can't be opened: {what}"),
+        _ => error.to_string(),
+    }
 }
 
 /// What to do about a missing table.
@@ -132,6 +140,21 @@ impl StoreUrl {
             #[cfg(not(feature = "dynamodb"))]
             Self::DynamoDb { .. } => Err(OpenError::NotBuilt("dynamodb")),
             _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The attribute by which a table removes records itself. `None`: it removes none, or the user may not ask.
+    #[cfg_attr(not(feature = "dynamodb"), allow(unused_variables))]
+    pub async fn removes_by(&self, table: &str) -> Result<Option<String>, OpenError> {
+        match self {
+            #[cfg(feature = "dynamodb")]
+            Self::DynamoDb { .. } => {
+                let url = self.to_string();
+                Ok(crate::DynamoDbStore::table_removes_by(&url, table).boxed().await?)
+            }
+            #[cfg(not(feature = "dynamodb"))]
+            Self::DynamoDb { .. } => Err(OpenError::NotBuilt("dynamodb")),
+            _ => Ok(None),
         }
     }
 }

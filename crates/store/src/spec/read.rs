@@ -6,6 +6,7 @@ mod limits;
 mod section;
 mod store;
 mod told;
+mod ttl;
 
 use toml::{Spanned, de::DeTable};
 
@@ -29,6 +30,7 @@ fn file(mut file: Section<'_>, told: &mut Told<'_>) -> Option<Spec> {
     let server: Given<String> = file.take("server", told);
     let quarantine = file.take("quarantine_table", told);
     let residual = file.take("residual_ms", told);
+    let ttl = file.take("ttl", told);
     let (source, target) = (file.section("source", told), file.section("target", told));
     let limits = file.section("limits", told);
     file.end(told);
@@ -47,7 +49,7 @@ fn file(mut file: Section<'_>, told: &mut Told<'_>) -> Option<Spec> {
         None => (at, None),
     };
     if let (Some(source), Some(target)) = (&source, &target)
-        && source.tables().any(|(_, one)| target.tables().any(|(_, other)| one.table == other.table))
+        && source.table_names().any(|one| target.table_names().any(|other| one == other))
         && source.url.identity() == target.url.identity()
     {
         told.invalid(
@@ -57,6 +59,7 @@ fn file(mut file: Section<'_>, told: &mut Told<'_>) -> Option<Spec> {
         );
     }
     let quarantine_table = quarantine_table(quarantine, [&source, &target], told);
+    let ttl = ttl::read(ttl, residual_ms, [&source, &target], told);
     let limits = limits::read(limits, told);
     Some(Spec {
         migration: migration?.into_inner(),
@@ -66,6 +69,7 @@ fn file(mut file: Section<'_>, told: &mut Told<'_>) -> Option<Spec> {
         quarantine_table,
         limits,
         residual_ms,
+        ttl,
     })
 }
 
@@ -76,7 +80,10 @@ fn is_key(key: &Spanned<String>, told: &mut Told<'_>) -> bool {
     let fine =
         starts_well && bytes.len() <= 63 && bytes.iter().all(|byte| plain(byte) || b"._-".contains(byte));
     if !fine {
-        let what = "no migration's key: use up to 63 of [a-z0-9._-], a letter or digit first";
+        let what = format!(
+            "{:?} is not a valid key: use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit",
+            key.as_ref()
+        );
         told.invalid(key.span(), "migration", what);
     }
     fine
@@ -92,12 +99,7 @@ fn quarantine_table(given: Given<String>, stores: [&Option<StoreSpec>; 2], told:
     let Some(name) = given.is() else { return "cutover_quarantine".to_owned() };
     if let Err(error) = check_name(name.as_ref()) {
         told.invalid(name.span(), "quarantine_table", error);
-    } else if stores
-        .into_iter()
-        .flatten()
-        .flat_map(StoreSpec::tables)
-        .any(|(_, it)| it.table == *name.as_ref())
-    {
+    } else if stores.into_iter().flatten().flat_map(StoreSpec::table_names).any(|it| it == name.as_ref()) {
         told.invalid(name.span(), "quarantine_table", "it is the table of a store: give it one of its own");
     }
     name.into_inner()

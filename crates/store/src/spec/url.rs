@@ -40,8 +40,8 @@ pub enum StoreUrl {
 #[non_exhaustive]
 pub enum UrlError {
     /// Another kind of store.
-    #[error("no known store: begin it with sqlite:, mysql://, postgres:// or dynamodb://")]
-    Scheme,
+    #[error("{}: begin it with sqlite:, mysql://, postgres:// or dynamodb://", unknown_store(.0))]
+    Scheme(String),
     /// Not a url at all.
     #[error("not a url ({0}): write it like mysql://user@host:3306/database")]
     Malformed(String),
@@ -62,6 +62,13 @@ pub enum UrlError {
     Endpoint,
 }
 
+fn unknown_store(scheme: &str) -> String {
+    match scheme {
+        "" => "not the url of a store".to_owned(),
+        scheme => format!("unknown store \"{scheme}:\""),
+    }
+}
+
 const SQLITE: &[&str] = &["table"];
 const DYNAMODB: &[&str] = &["region", "endpoint"];
 
@@ -78,7 +85,8 @@ impl StoreUrl {
             Some(("mysql" | "mariadb", _)) => server::server(text, Dialect::MySql),
             Some(("postgres" | "postgresql", _)) => server::server(text, Dialect::Postgres),
             Some(("dynamodb", _)) => dynamodb(text),
-            _ => Err(vec![UrlError::Scheme]),
+            // What follows the colon may have a password.
+            _ => Err(vec![UrlError::Scheme(scheme.map(|(scheme, _)| scheme).unwrap_or_default())]),
         }
     }
 

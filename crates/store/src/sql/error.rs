@@ -8,7 +8,7 @@ use cutover_core::outcome::ErrorClass;
 /// What a user has to be granted. With a ledger, rows are deleted.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(in super::super) const GRANT: &str = "grant SELECT, INSERT and UPDATE on the table; with a ledger, grant DELETE on \
-     it too, and SELECT, INSERT and UPDATE on the ledger";
+     it too, and SELECT, INSERT and UPDATE on the ledger; with child tables, SELECT, INSERT and DELETE on these";
 
 /// Errors of the pool and of values, which prove that nothing was changed. `None`: the database answered, or
 /// the cause is unknown.

@@ -74,7 +74,7 @@ pub(in super::super) fn no_ledger(
         ledger,
         &format!(
             "beside {:?}. If it had one, restore both from the same backup: without it every record is at version 0, and \
-             deleted ones come back. If it never had one, create it:\n{sql};\n{};",
+             deleted ones come back. If it never had one, create it. The last statement gives it an id, a random number that has to stay:\n{sql};\n{};",
             table.name,
             LedgerId::made(dialect, &quoted(dialect, ledger), keys)
         ),
@@ -145,6 +145,11 @@ pub(in super::super) struct Faults(Vec<String>);
 impl Faults {
     pub(in super::super) fn add(&mut self, what: impl Into<String>) {
         self.0.push(what.into());
+    }
+
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(in super::super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// An error with one fault per line, if there are any.

@@ -20,7 +20,7 @@ use super::{
     super::StoreError,
     not_applied, permanent,
     server::{Database, Facts, ServerOptions, Statement},
-    throttled,
+    split, throttled,
 };
 use cutover_clock::Instant;
 use cutover_core::outcome::ErrorClass;
@@ -239,25 +239,7 @@ where
             .map_err(late)
             .flatten()
             .map_err(|error| at(&self.server, DB::error(error, false)))?;
-        let reached = |facts: &Facts| facts.get("server").cloned().unwrap_or_default();
-        let servers = [said, also, &within, &again].map(reached);
-        let advice = "Give the address of the primary itself: reads have to see every acknowledged write";
-        if let Some(other) = servers.iter().find(|other| **other != servers[0]) {
-            return Ok(Some(format!(
-                "a proxy or load balancer leads to two servers here ({} and {other}). {advice}",
-                servers[0]
-            )));
-        }
-        let moved = |one: &Facts, other: &Facts| one.get("backend") != other.get("backend");
-        // Two that are open at once can't be one, unless they are so only as far as the next statement.
-        if moved(said, &again) || moved(also, &within) || said.contains_key("backend") && !moved(said, also) {
-            return Ok(Some(
-                "a pooler gives each statement another connection, so that limits of a session do not hold. \
-                 Give the address of the server itself, or set the pooler to session mode"
-                    .to_owned(),
-            ));
-        }
-        Ok(None)
+        Ok(split::between([said, also, &within, &again]))
     }
 
     /// The most recently used idle connection; unusable ones are closed.

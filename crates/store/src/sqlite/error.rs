@@ -44,17 +44,16 @@ pub(super) fn read_error(error: sqlx::Error) -> StoreError {
 }
 
 /// The error of opening or creating; names the file and the table.
-pub(super) fn set_up_error(path: &Path, table: &str, error: sqlx::Error) -> StoreError {
-    let path = shown(path);
+pub(super) fn set_up_error(given: &Path, table: &str, error: sqlx::Error) -> StoreError {
+    let path = shown(given);
     let path = path.display();
     let permanent = |field, what| permanent(ErrorClass::Other, field, what);
     match primary(&error) {
         Some(code::CANTOPEN) => permanent(
             "file",
-            format!(
-                "can't open {path}: check that its directory exists and that this user may write \
-                 there; a file that is not there yet has to be created first"
-            ),
+            absent(given).unwrap_or_else(|| {
+                format!("can't open {path}: check that this user may read and write the file")
+            }),
         ),
         Some(code::NOTADB | code::CORRUPT) => permanent("file", format!("{path}: {DAMAGED}")),
         Some(code::READONLY) => permanent("file", format!("{path}: {READ_ONLY}")),
@@ -68,6 +67,22 @@ pub(super) fn set_up_error(path: &Path, table: &str, error: sqlx::Error) -> Stor
             }
             other => other,
         },
+    }
+}
+
+/// That the file or its directory is not there, and where a relative path begins.
+fn absent(given: &Path) -> Option<String> {
+    let path = shown(given);
+    let from = match given.is_relative() {
+        true => format!(" (sqlite:{} begins at the current directory, not at the spec's)", given.display()),
+        false => String::new(),
+    };
+    let directory = path.parent().filter(|directory| !directory.exists());
+    match directory {
+        Some(directory) => Some(format!("the directory {} does not exist{from}", directory.display())),
+        None => (!path.exists()).then(|| {
+            format!("the file {} does not exist{from}: create it where this user may write", path.display())
+        }),
     }
 }
 

@@ -2,7 +2,7 @@
 //! answers.
 
 use sqlx::{
-    AssertSqlSafe, Decode, Row, SqlSafeStr, SqlStr, Sqlite, TypeInfo, ValueRef,
+    AssertSqlSafe, Row, SqlSafeStr, SqlStr, Sqlite, TypeInfo, ValueRef,
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
 };
@@ -10,9 +10,11 @@ use sqlx::{
 use super::{
     super::{
         Id, Record, StoreError, Version, foreign,
-        mapping::{Cell, ColumnType, SqlTable, foreign_cell},
+        mapping::{Cell, SqlTable},
         scan::{Found, unreadable},
     },
+    cells::{bind, cell},
+    children::{Children, asked, rows},
     column_of,
     ledger::Ledger,
     read_error,
@@ -43,6 +45,7 @@ pub(super) struct Layout {
     pub(super) count: SqlStr,
     /// `None`: versions are in columns, and [`Self::put`], [`Self::insert`] and [`Self::update`] write.
     pub(super) ledger: Option<Ledger>,
+    pub(super) children: Vec<Children>,
 }
 
 /// The statements of a scan. The first page has no lower bound: no place is below all that a table can hold, such
@@ -69,14 +72,16 @@ impl Layout {
         let (tenant, key) = (q(&table.fields.tenant), q(&table.fields.key));
         let ids: Vec<String> = table.ids().into_iter().map(q).collect();
         let content: Vec<String> = table.content().into_iter().map(|(name, _)| q(name)).collect();
+        let columns = |of: &str| list(&[content.clone(), asked(&table, of)].concat());
         // A table without versions has 0 in their place, and no row is deleted.
         let zero = "0".to_owned();
         let all = match table.is_bare() {
             true => format!("{tenant}, {key}, {}", list(&[&[zero.clone(), zero], &content[1..]].concat())),
-            false => format!("{tenant}, {key}, {version}, {}", list(&content)),
+            false => format!("{tenant}, {key}, {version}, {}", columns(&name)),
         };
         let of_record = [&tenant, &key, &version].into_iter().chain(&content);
-        let of_record: Vec<String> = of_record.map(|name| format!("record.{name}")).collect();
+        let of_record = of_record.map(|name| format!("record.{name}"));
+        let of_record: Vec<String> = of_record.chain(asked(&table, "record")).collect();
         // CROSS JOIN keeps this order: the list, and for each entry a look-up in the primary key.
         let of_list = |columns: &[String]| {
             format!(
@@ -135,6 +140,7 @@ impl Layout {
             count: sql(reads.count),
             insert: sql(format!("{insert} {conflict} NOTHING")),
             ledger: table.ledger().map(|ledger| Ledger::new(&table, &ledger)),
+            children: table.children().iter().map(Children::new).collect(),
             table,
         }
     }
@@ -149,14 +155,7 @@ impl Layout {
         let (tenant, key) = (id.tenant.clone(), id.key.clone());
         let query = sqlx::query(sql.clone()).bind(tenant).bind(key).bind(column_of(record.version)?);
         let cells = self.table.cells(id, record)?.into_iter().zip(self.table.content());
-        Ok(cells.fold(query, |query, (cell, (_, kind))| match cell {
-            Cell::Null => query.bind(None::<i64>),
-            Cell::Decimal(text) if is_float(kind) => query.bind(text.parse::<f64>().ok()),
-            Cell::Text(text) | Cell::Decimal(text) | Cell::Json(text) => query.bind(text),
-            Cell::Int(whole) => query.bind(whole),
-            Cell::Bool(is) => query.bind(is),
-            Cell::Bytes(bytes) => query.bind(bytes),
-        }))
+        Ok(cells.fold(query, |query, (cell, (_, kind))| bind(query, (cell, kind))))
     }
 
     /// From a row with all columns. True: tenant and key are texts.
@@ -179,10 +178,15 @@ impl Layout {
     /// The record of the same row.
     pub(super) fn record(&self, row: &SqliteRow) -> Result<Record, StoreError> {
         let version = self.version_in(row)?;
-        let content = self.table.content().into_iter().enumerate();
+        let content = self.table.content();
+        let columns = content.iter().enumerate();
         let cells: Result<Vec<Cell>, _> =
-            content.map(|(at, (name, kind))| cell(row, at + 3, name, kind)).collect();
-        Ok(Record { version, value: self.table.value(version, cells?)? })
+            columns.map(|(at, (name, kind))| cell(row, at + 3, name, *kind)).collect();
+        let mut cells = cells?;
+        for (child, at) in self.table.children().iter().zip(3 + content.len()..) {
+            cells.push(rows(child, row.try_get_unchecked(at).map_err(read_error)?)?);
+        }
+        Ok(Record { version, value: self.table.value(version, cells)? })
     }
 
     /// From a row that begins with tenant, key and version.
@@ -204,31 +208,4 @@ pub(super) fn place_in_list(row: &SqliteRow) -> Result<usize, StoreError> {
 
 fn is(row: &SqliteRow, at: usize, kind: &str) -> Result<bool, StoreError> {
     Ok(row.try_get_raw(at).map_err(read_error)?.type_info().name() == kind)
-}
-
-const fn is_float(kind: ColumnType) -> bool {
-    matches!(kind, ColumnType::Real | ColumnType::Double)
-}
-
-/// By the type in the row: SQLite stores a type with each value, and the column's type is only a preference.
-fn cell(row: &SqliteRow, at: usize, name: &str, kind: ColumnType) -> Result<Cell, StoreError> {
-    let value = row.try_get_raw(at).map_err(read_error)?;
-    if value.is_null() {
-        return Ok(Cell::Null);
-    }
-    let failed = |error| read_error(sqlx::Error::Decode(error));
-    let is = value.type_info().name().to_owned();
-    match is.as_str() {
-        "INTEGER" => <i64 as Decode<Sqlite>>::decode(value).map(Cell::Int).map_err(failed),
-        "BLOB" => <Vec<u8> as Decode<Sqlite>>::decode(value).map(Cell::Bytes).map_err(failed),
-        "TEXT" => {
-            let bytes = <Vec<u8> as Decode<Sqlite>>::decode(value).map_err(failed)?;
-            Ok(Cell::text(bytes))
-        }
-        _ if is_float(kind) => {
-            let float = <f64 as Decode<Sqlite>>::decode(value).map_err(failed)?;
-            Ok(Cell::Decimal(float.to_string()))
-        }
-        _ => Err(foreign_cell(name, "a floating point number")),
-    }
 }

@@ -8,7 +8,9 @@ use super::{
         mapping::{Dialect, SqlTable},
         sql::{Entry, Keys, LedgerId, There, swallowed},
     },
-    Id, Record, SqliteStore, StoreError, Version, column_of,
+    Id, Record, SqliteStore, StoreError, Version,
+    children::asked,
+    column_of,
     error::{read_error, write_error},
     reads::{Reads, scans},
 };
@@ -89,11 +91,12 @@ impl Ledger {
         let is_marked = table.content().len() > own.len();
         let mark = |value: &str| if is_marked { format!("{value}, ") } else { String::new() };
         let of_row: Vec<String> = own.iter().map(|(name, _)| format!("t.{}", q(name))).collect();
+        let of_row = [of_row, asked(table, "t")].concat();
+        let nulls = vec!["NULL"; of_row.len()].join(", ");
         let of_row = of_row.join(", ");
         // An entry counts only if it agrees with the row.
         let version = format!("CASE WHEN l.deleted = (t.{tenant} IS NULL) THEN l.version ELSE 0 END");
         let content = format!("{version}, {}{of_row}", mark(&format!("t.{tenant} IS NULL")));
-        let nulls = vec!["NULL"; own.len()].join(", ");
         let both = |tenant_is: &str, key_is: &str| {
             format!(
                 "LEFT JOIN {name} AS t ON t.{tenant} = {tenant_is} AND t.{key} = {key_is} \
@@ -163,12 +166,16 @@ impl SqliteStore {
             entry.execute(&mut *connection).await.map_err(write_error)?;
         }
         let is_done = if record.is_tombstone() {
+            // First those whose foreign keys may refer to it.
+            self.replace_rows(connection, id, record).await?;
             let remove = sqlx::query(ledger.remove.clone()).bind(&id.tenant).bind(&id.key);
             remove.execute(&mut *connection).await.map_err(write_error)?;
             let left = sqlx::query(ledger.row_of.clone()).bind(&id.tenant).bind(&id.key);
             left.fetch_optional(connection).await.map_err(write_error)?.is_none()
         } else {
-            row.execute(connection).await.map_err(write_error)?.rows_affected() > 0
+            let done = row.execute(&mut *connection).await.map_err(write_error)?;
+            self.replace_rows(connection, id, record).await?;
+            done.rows_affected() > 0
         };
         if is_done { Ok(None) } else { Err(swallowed()) }
     }

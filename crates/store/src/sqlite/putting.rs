@@ -53,6 +53,7 @@ impl SqliteStore {
             let put = self.layout.write(&self.layout.put, id, record)?;
             let done = put.execute(&mut *connection).await.map_err(write_error)?;
             if done.rows_affected() > 0 {
+                self.replace_rows(connection, id, record).await?;
                 return Ok(Copied::Written);
             }
             match self.version_on(connection, id).await? {

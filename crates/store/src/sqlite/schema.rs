@@ -1,5 +1,7 @@
 //! Checks, before anything is written, whether the table can hold what will be written.
 
+mod children;
+
 use std::path::Path;
 
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
@@ -68,7 +70,10 @@ pub(super) async fn check(
     path: &Path,
     table: &SqlTable,
 ) -> Result<Result<(), StoreError>, sqlx::Error> {
-    let checked = check_one(connection, path, table).await?;
+    let mut checked = check_one(connection, path, table).await?;
+    for child in table.children() {
+        checked = of_both(checked, children::check(connection, path, table, child).await?);
+    }
     let Some(ledger) = table.entries(Dialect::Sqlite) else {
         let ledger = table.ledger_name();
         return Ok(of_both(checked, check_no_ledger(&ledger, has_rows(connection, &ledger).await?)));
@@ -111,37 +116,101 @@ async fn check_one(
     table: &SqlTable,
 ) -> Result<Result<(), StoreError>, sqlx::Error> {
     let name = &table.name;
-    let columns = format!(
-        "SELECT name, type, \"notnull\", dflt_value IS NOT NULL OR hidden IN (2, 3), hidden IN (2, 3) \
-         FROM pragma_table_xinfo('{name}')"
-    );
-    let columns = sqlx::query(AssertSqlSafe(columns)).fetch_all(&mut *connection).await?;
-    let keys = format!(
-        "SELECT group_concat(lower(k.name) || ' ' || upper(k.coll), ',' ORDER BY k.seqno) \
-         FROM pragma_index_list('{name}') AS i, \
-         pragma_index_xinfo(i.name) AS k WHERE i.\"unique\" AND NOT i.partial AND k.key GROUP BY i.name"
-    );
-    let keys = sqlx::query(AssertSqlSafe(keys)).fetch_all(&mut *connection).await?;
+    let columns = columns(connection, name).await?;
     let encoding: String = sqlx::query_scalar("PRAGMA encoding").fetch_one(&mut *connection).await?;
-    let kind = format!("SELECT type FROM sqlite_master WHERE name = '{name}' COLLATE NOCASE");
-    let kind: Option<String> =
-        sqlx::query_scalar(AssertSqlSafe(kind)).fetch_optional(&mut *connection).await?;
-    let triggers = warnings::triggers(connection, name).await?;
+    let is_view = is_view(connection, name).await?;
     let path = shown(path);
     let path = path.display();
     if columns.is_empty() {
         return Ok(Err(StoreError::no_table(name, &format!("in {path}: create it, or name another one"))));
     }
     let mut faults = Faults::default();
-    if kind.as_deref() == Some("view") {
-        faults.add("it is a view: name the table behind it");
+    if is_view {
+        faults.add(VIEW);
         return Ok(faults.end(&format!("{name:?} in {path}")));
     }
-    let again = "SQLite can't alter that: create the table again and copy its rows";
-    let mut fault = |column: &str, kind, nullable: Option<bool>| {
-        match found(&columns, column) {
+    let mut fault =
+        |column: &str, kind, nullable| need(&mut faults, &columns, name, (column, kind), nullable);
+    table.ids().into_iter().for_each(|id| fault(id, ColumnType::Text, Some(false)));
+    if !table.has_ledger() {
+        fault(&table.fields.version, ColumnType::Bigint, Some(false));
+    }
+    table.own_content().into_iter().for_each(|(name, kind)| fault(name, kind, table.needs_null(name)));
+    unfilled(&mut faults, &columns, |column| table.has(column));
+    let ids = table.ids();
+    keyed(connection, &mut faults, &columns, name, (&ids, &ids)).await?;
+    if table.has_ledger() {
+        for column in [&table.fields.version, &table.fields.deleted] {
+            if found(&columns, column).is_some() {
+                faults.add(versions_twice(column));
+            }
+        }
+        for (child, action) in warnings::children(connection, name).await? {
+            let is_own = table.children().iter().any(|own| own.table.eq_ignore_ascii_case(&child));
+            if !is_own && !matches!(action.as_str(), "NO ACTION" | "RESTRICT") {
+                faults.add(cascading(&child, "(without a name)", &action));
+            }
+        }
+    }
+    // Compared byte by byte, UTF-16 text has another order than in all other stores.
+    if encoding != "UTF-8" {
+        faults.add(format!(
+            "the file has texts in {encoding} and needs them in UTF-8 (PRAGMA encoding): create another file"
+        ));
+    }
+    failing(connection, &mut faults, name).await?;
+    Ok(faults.end(&format!("{name:?} in {path}")))
+}
+
+/// Name, type, whether it is NOT NULL, whether it fills itself, and whether it is generated.
+async fn columns(connection: &mut SqliteConnection, table: &str) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let columns = format!(
+        "SELECT name, type, \"notnull\", dflt_value IS NOT NULL OR hidden IN (2, 3), hidden IN (2, 3) \
+         FROM pragma_table_xinfo('{table}')"
+    );
+    sqlx::query(AssertSqlSafe(columns)).fetch_all(connection).await
+}
+
+const VIEW: &str = "it is a view: name the table behind it";
+
+async fn is_view(connection: &mut SqliteConnection, table: &str) -> Result<bool, sqlx::Error> {
+    let kind = format!("SELECT type FROM sqlite_master WHERE name = '{table}' COLLATE NOCASE");
+    let kind: Option<String> = sqlx::query_scalar(AssertSqlSafe(kind)).fetch_optional(connection).await?;
+    Ok(kind.as_deref() == Some("view"))
+}
+
+/// Triggers whose errors keep what was written.
+async fn failing(
+    connection: &mut SqliteConnection,
+    faults: &mut Faults,
+    table: &str,
+) -> Result<(), sqlx::Error> {
+    for (trigger, body) in warnings::triggers(connection, table).await? {
+        let body: String = body.to_ascii_lowercase().split_whitespace().collect();
+        if body.contains("raise(fail") {
+            faults.add(format!(
+                "trigger {trigger} uses RAISE(FAIL), which reports an error and keeps what was written. Let it \
+                 use RAISE(ABORT)"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What to do about what is wrong with a column.
+const AGAIN: &str = "SQLite can't alter that: create the table again and copy its rows";
+
+/// One of the columns that are written.
+fn need(
+    faults: &mut Faults,
+    columns: &[SqliteRow],
+    table: &str,
+    (column, kind): (&str, ColumnType),
+    nullable: Option<bool>,
+) {
+    match found(columns, column) {
         None => faults.add(format!(
-            "it has no column {column}. Run: ALTER TABLE \"{name}\" ADD COLUMN \"{column}\" {}{}",
+            "it has no column {column}. Run: ALTER TABLE \"{table}\" ADD COLUMN \"{column}\" {}{}",
             sql_type(Dialect::Sqlite, kind),
             if nullable == Some(false) { " NOT NULL DEFAULT 0" } else { "" }
         )),
@@ -153,70 +222,56 @@ async fn check_one(
             let declared = text(row, 1);
             if !keeps(&declared, kind) {
                 let needed = sql_type(Dialect::Sqlite, kind);
-                faults.add(format!("column {column} is {declared:?} and has to be {needed}. {again}"));
+                faults.add(format!("column {column} is {declared:?} and has to be {needed}. {AGAIN}"));
             }
             if let Some(nullable) = nullable.filter(|nullable| *nullable == flag(row, 2)) {
                 let has = if nullable { "allow NULL: deleted records have no content" } else { "be NOT NULL" };
-                faults.add(format!("column {column} has to {has}. {again}"));
+                faults.add(format!("column {column} has to {has}. {AGAIN}"));
             }
         }
     }
-    };
-    table.ids().into_iter().for_each(|id| fault(id, ColumnType::Text, Some(false)));
-    if !table.has_ledger() {
-        fault(&table.fields.version, ColumnType::Bigint, Some(false));
-    }
-    table.own_content().into_iter().for_each(|(name, kind)| fault(name, kind, table.needs_null(name)));
-    for row in &columns {
+}
+
+/// The columns that need a value and get none.
+fn unfilled(faults: &mut Faults, columns: &[SqliteRow], has: impl Fn(&str) -> bool) {
+    for row in columns {
         let column = text(row, 0);
-        if !table.has(&column) && flag(row, 2) && !flag(row, 3) {
-            faults.add(format!("column {column} is NOT NULL and has no default: map it. {again}"));
+        if !has(&column) && flag(row, 2) && !flag(row, 3) {
+            faults.add(format!("column {column} is NOT NULL and has no default: map it. {AGAIN}"));
         }
     }
-    let ids = table.ids();
-    let key: Vec<String> = ids.iter().map(|id| format!("{} BINARY", id.to_ascii_lowercase())).collect();
-    if !keys.iter().any(|row| text(row, 0) == key.join(",")) {
+}
+
+/// Checks that these columns are a key that tells all texts in `ids` apart.
+async fn keyed(
+    connection: &mut SqliteConnection,
+    faults: &mut Faults,
+    columns: &[SqliteRow],
+    table: &str,
+    (key, ids): (&[&str], &[&str]),
+) -> Result<(), sqlx::Error> {
+    let keys = format!(
+        "SELECT group_concat(lower(k.name) || ' ' || upper(k.coll), ',' ORDER BY k.seqno) \
+         FROM pragma_index_list('{table}') AS i, \
+         pragma_index_xinfo(i.name) AS k WHERE i.\"unique\" AND NOT i.partial AND k.key GROUP BY i.name"
+    );
+    let keys = sqlx::query(AssertSqlSafe(keys)).fetch_all(&mut *connection).await?;
+    let wanted: Vec<String> = key.iter().map(|id| format!("{} BINARY", id.to_ascii_lowercase())).collect();
+    if !keys.iter().any(|row| text(row, 0) == wanted.join(",")) {
         faults.add(format!(
-            "it has no primary key or unique index on ({ids}) with the collation BINARY. Run: CREATE UNIQUE INDEX \
-             \"{name}_ids\" ON \"{name}\" ({ids})",
-            ids = ids.join(", ")
+            "it has no primary key or unique index on ({key}) with the collation BINARY. Run: CREATE UNIQUE INDEX \
+             \"{table}_ids\" ON \"{table}\" ({key})",
+            key = key.join(", ")
         ));
     }
-    for id in ids.iter().filter(|id| found(&columns, id).is_some()) {
-        if !is_binary(connection, name, id).await? {
+    for id in ids.iter().filter(|id| found(columns, id).is_some()) {
+        if !is_binary(connection, table, id).await? {
             faults.add(format!(
-                "column {id} has another collation than BINARY, so that different ids are equal in it. {again}"
+                "column {id} has another collation than BINARY, so that different ids are equal in it. {AGAIN}"
             ));
         }
     }
-    if table.has_ledger() {
-        for column in [&table.fields.version, &table.fields.deleted] {
-            if found(&columns, column).is_some() {
-                faults.add(versions_twice(column));
-            }
-        }
-        for (child, action) in warnings::children(connection, name).await? {
-            if !matches!(action.as_str(), "NO ACTION" | "RESTRICT") {
-                faults.add(cascading(&child, "(without a name)", &action));
-            }
-        }
-    }
-    // Compared byte by byte, UTF-16 text has another order than in all other stores.
-    if encoding != "UTF-8" {
-        faults.add(format!(
-            "the file has texts in {encoding} and needs them in UTF-8 (PRAGMA encoding): create another file"
-        ));
-    }
-    for (trigger, body) in triggers {
-        let body: String = body.to_ascii_lowercase().split_whitespace().collect();
-        if body.contains("raise(fail") {
-            faults.add(format!(
-                "trigger {trigger} uses RAISE(FAIL), which reports an error and keeps what was written. Let it \
-                 use RAISE(ABORT)"
-            ));
-        }
-    }
-    Ok(faults.end(&format!("{name:?} in {path}")))
+    Ok(())
 }
 
 fn found<'a>(columns: &'a [SqliteRow], name: &str) -> Option<&'a SqliteRow> {

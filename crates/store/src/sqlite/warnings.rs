@@ -3,8 +3,8 @@
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::super::{
-    mapping::SqlTable,
-    sql::{referred, referring},
+    mapping::{Dialect, SqlTable},
+    sql::{no_foreign_key, referred, referring},
 };
 
 /// One line each.
@@ -13,6 +13,30 @@ pub(super) async fn warnings(
     of: &SqlTable,
 ) -> Result<Vec<String>, sqlx::Error> {
     let table = of.name.as_str();
+    let mut told = warnings_of(connection, table, None).await?;
+    let referrers = children(connection, table).await?;
+    for child in of.children() {
+        let is_it = |(referrer, _): &(String, String)| referrer.eq_ignore_ascii_case(&child.table);
+        if !referrers.iter().any(is_it) {
+            told.push(no_foreign_key(Dialect::Sqlite, of, child));
+        }
+        let of_rows = warnings_of(connection, &child.table, Some(table)).await?;
+        told.extend(of_rows.into_iter().map(|warning| format!("{}: {warning}", child.table)));
+    }
+    if !of.has_ledger() {
+        return Ok(told);
+    }
+    let is_own = |table: &str| of.children().iter().any(|own| own.table.eq_ignore_ascii_case(table));
+    told.extend(referrers.iter().filter(|(child, _)| !is_own(child)).map(|(child, _)| referring(child)));
+    Ok(told)
+}
+
+/// What its triggers and foreign keys may do, but for those to its record's table.
+async fn warnings_of(
+    connection: &mut SqliteConnection,
+    table: &str,
+    of_record: Option<&str>,
+) -> Result<Vec<String>, sqlx::Error> {
     let mut told: Vec<String> = triggers(connection, table)
         .await?
         .into_iter()
@@ -25,9 +49,12 @@ pub(super) async fn warnings(
         .collect();
     let references =
         format!("SELECT DISTINCT \"table\", on_delete, on_update FROM pragma_foreign_key_list('{table}')");
-    for row in sqlx::query(AssertSqlSafe(references)).fetch_all(&mut *connection).await? {
+    for row in sqlx::query(AssertSqlSafe(references)).fetch_all(connection).await? {
         let (parent, delete, update): (String, String, String) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        if of_record.is_some_and(|record| record.eq_ignore_ascii_case(&parent)) {
+            continue;
+        }
         if [&delete, &update].iter().any(|action| !matches!(action.as_str(), "NO ACTION" | "RESTRICT")) {
             let actions = format!("ON DELETE {delete} and ON UPDATE {update}");
             told.push(referred(&format!("to {parent}"), &parent, &actions));
@@ -36,10 +63,6 @@ pub(super) async fn warnings(
             "foreign key: a record without its row in {parent} goes to the quarantine. Copy that table first"
         ));
     }
-    if !of.has_ledger() {
-        return Ok(told);
-    }
-    told.extend(children(connection, table).await?.iter().map(|(child, _)| referring(child)));
     Ok(told)
 }
 

@@ -8,7 +8,8 @@ use crate::{
 use async_trait::async_trait;
 
 /// Wraps a store that takes only documents, so that it accepts the suite's bytes: each value becomes a document
-/// with the attributes `body` (B), `bytes` (N), `at` (M), `empty` (BOOL), `text` (S) and `more` (L).
+/// with the attributes `body` (B), `bytes` (N), `at` (M), `empty` (BOOL), `text` (S), `more` (L), and `parts` (L): a map for
+/// each of the first bytes.
 #[derive(Debug)]
 pub struct Documents<S>(pub S);
 
@@ -18,6 +19,17 @@ fn document(bytes: &[u8]) -> Document {
     let length = i64::try_from(bytes.len()).expect("small");
     let half = format!("{}.{}", length / 2, if length % 2 == 0 { 0 } else { 5 });
     let at = [("half", Attribute::N(half.parse().expect("a number"))), ("here", Attribute::Bool(true))];
+    let part = |(place, byte): (usize, &u8)| {
+        let place = i64::try_from(place).expect("small");
+        let entries = [
+            ("n", Attribute::N(place.into())),
+            ("byte", Attribute::B(vec![*byte])),
+            ("even", Attribute::Bool(byte % 2 == 0)),
+            ("of", Attribute::N(length.into())),
+        ];
+        Attribute::M(entries.map(|(name, it)| (name.to_owned(), it)).into())
+    };
+    let parts = bytes.iter().take(5).enumerate().map(part).collect();
     let entries = [
         ("body", Attribute::B(bytes.to_vec())),
         ("bytes", Attribute::N(length.into())),
@@ -26,6 +38,7 @@ fn document(bytes: &[u8]) -> Document {
         // In its column if it is short, else in the overflow.
         ("text", Attribute::S(text.chars().take(60).collect())),
         ("more", Attribute::L(vec![Attribute::Null, Attribute::N(length.into())])),
+        ("parts", Attribute::L(parts)),
     ];
     Document(entries.map(|(name, it)| (name.to_owned(), it)).into())
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{Id, Put, PutAll, Record, Store, Version};
+use tokio::time::sleep;
+
+use crate::{Id, Put, PutAll, Record, Store, StoreError, Version};
 
 use super::{id, record, tombstone};
 
@@ -92,7 +94,14 @@ async fn many_writers<S: Store>(store: S) {
                     )
                 });
                 all.rotate_left(writer as usize % keys.len());
-                match store.put_all_if_newer(&all).await.expect("answered") {
+                // Nothing was written if the server ended it for another one.
+                let answered = loop {
+                    match store.put_all_if_newer(&all).await {
+                        Err(StoreError::Throttled { retry_after, .. }) => sleep(retry_after).await,
+                        answered => break answered.expect("answered"),
+                    }
+                };
+                match answered {
                     PutAll::Applied => {}
                     PutAll::Refused(refused) => {
                         assert!(!refused.is_empty() && refused.iter().all(|(_, newer)| newer.0 > version));

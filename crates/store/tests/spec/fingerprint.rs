@@ -35,6 +35,7 @@ fn it_covers_what_is_copied_and_where_to() {
         ("\"rest\"", "\"more\""),
         ("on_misfit = \"quarantine\"", "on_misfit = \"overflow\""),
         ("segments = 16", "segments = 17"),
+        ("residual_ms = 30_000", "residual_ms = 30_000\nttl = \"expires_at\""),
     ] {
         assert!(changed(piece, other), "{piece}");
     }
@@ -62,6 +63,15 @@ fn it_leaves_out_how_the_file_is_written_who_connects_and_how_fast() {
         }
         assert_eq!(read(&text).fingerprint(), read(&example).fingerprint(), "{piece}");
     }
+}
+
+#[test]
+fn records_that_expire_have_to_live_as_long_in_every_spec() {
+    let with = |residual: &str| {
+        read(&example().replacen("residual_ms = 30_000", &format!("{residual}\nttl = \"expires_at\""), 1))
+    };
+    assert_eq!(with("").fingerprint(), with("residual_ms = 30_000").fingerprint());
+    assert_ne!(with("").fingerprint(), with("residual_ms = 40_000").fingerprint());
 }
 
 #[test]

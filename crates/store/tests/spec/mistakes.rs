@@ -105,8 +105,8 @@ fn what_a_column_is_filled_with_is_checked() {
 #[test]
 fn a_store_that_can_not_be_names_its_place() {
     for (piece, other, message) in [
-        ("sqlite:a.db", "mongodb://a", "line 3, column 7: url: no known store"),
-        ("sqlite:a.db", "a.db", "line 3, column 7: url: no known store"),
+        ("sqlite:a.db", "mongodb://a", "line 3, column 7: url: unknown store \"mongodb:\": begin it with"),
+        ("sqlite:a.db", "a.db", "line 3, column 7: url: not the url of a store: begin it with"),
         ("sqlite:a.db", "sqlite:", "line 3, column 7: url: it names no file"),
         (
             "sqlite:a.db",
@@ -134,7 +134,7 @@ fn a_store_that_can_not_be_names_its_place() {
         ),
         ("table = \"orders\"", "table = \"my orders\"", "line 4, column 9: table: \"my orders\" is no name"),
         ("table = \"orders\"", "", "line 3, column 7: table: it is missing"),
-        ("\"orders\"", "\"Orders\"", "line 1, column 13: migration: no migration's key"),
+        ("\"orders\"", "\"Orders\"", "line 1, column 13: migration: \"Orders\" is not a valid key"),
         ("[source]", "server = \"localhost\"\n[source]", "line 2, column 10: server: it has no scheme"),
         ("[source]", "quarantine_table = \"orders\"\n[source]", "line 2, column 20: quarantine_table: it is"),
         (
@@ -217,7 +217,10 @@ fn columns_that_can_not_be_name_their_place() {
         each.collect::<String>()
     };
     let twice = with(&columns(&["a", "b", "a"]));
-    assert!(twice.starts_with("line 14, column 1: columns: column \"a\" is there twice"), "{twice}");
+    assert_eq!(
+        twice, "line 14, column 1: columns: column \"a\" is there twice: rename one",
+        "and nothing else"
+    );
     let invalid = with(&columns(&["a", "b c"]));
     assert!(invalid.starts_with("line 11, column 1: columns: \"b c\" is no name"), "{invalid}");
     let overlap = with(
@@ -260,6 +263,15 @@ fn formats_that_can_not_be_name_their_place() {
             "line 8, column 1: columns: column a: format \"%Y\" does not spell",
         ),
         ("type = \"float\"", "line 10, column 8: \"float\" is no column type: use text, varchar(N), char(N)"),
+        (
+            "type = \"varchar20\"",
+            "line 10, column 8: \"varchar20\" is no column type, did you mean varchar(20)?",
+        ),
+        (
+            "type = \"decimal(2,12)\"",
+            "line 10, column 8: decimal(2,12) is out of range: the scale 12 is more than the digits 2",
+        ),
+        ("type = \"text", "line 10, column 13: the text has no \" at its end"),
     ] {
         let told_there = column(lines);
         assert!(told_there.starts_with(told), "{told_there}");

@@ -97,6 +97,13 @@ fn every_key_is_in_the_reference_and_every_key_there_is_known() {
             "## A column",
             keys(format!("{SMALL}[[target.columns]]\nname = \"a\"\ntype = \"text\"\nno_such_key = 1\n")),
         ),
+        (
+            "## Child tables",
+            keys(format!(
+                "{SMALL}overflow = \"rest\"\n[[target.children]]\nfrom = \"lines\"\ntable = \"order_lines\"\n\
+                 columns = [{{ name = \"sku\", type = \"text\" }}]\nno_such_key = 1\n"
+            )),
+        ),
         ("## Limits", keys(format!("{SMALL}[limits]\nno_such_key = 1\n"))),
     ];
     for (heading, mut known) in sections {

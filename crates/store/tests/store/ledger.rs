@@ -160,7 +160,7 @@ fn names(prefix: &str) -> Vec<String> {
 /// The statements that an error advises for a table that never had a ledger.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 fn advised(error: &cutover_store::StoreError) -> String {
-    error.to_string().split_once("create it:\n").expect("statements").1.to_owned()
+    error.to_string().split_once("has to stay:\n").expect("statements").1.to_owned()
 }
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -224,7 +224,7 @@ async fn a_table_takes_part_as_it_is() {
     let (error, ledger) =
         (created.expect_err("one may have been lost").to_string(), ledger_sql(Dialect::Sqlite, &table()));
     assert!(error.contains("If it never had one") && error.contains(&ledger), "{error}");
-    sql(&mut admin, error.split_once("create it:\n").expect("statements").1).await;
+    sql(&mut admin, error.split_once("has to stay:\n").expect("statements").1).await;
     let store = SqliteStore::open(&path, table(), SqliteOptions::default()).await.expect("opened");
 
     assert_eq!(store.get(&id("a")).await, Ok(Some(record(0, 1))), "without an entry: version 0");

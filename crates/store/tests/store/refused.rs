@@ -2,7 +2,7 @@
 //! when they become such.
 
 use cutover_store::{MySqlStore, PostgresStore, Put, Store, StoreError};
-use sqlx::{MySqlPool, PgPool};
+use sqlx::{Connection as _, MySqlPool, PgConnection, PgPool};
 
 use super::servers::{id, options, record, sql, table, url};
 
@@ -60,6 +60,38 @@ async fn a_write_that_is_refused_as_read_only_drops_all_connections() {
     }
     assert_eq!(store.put_if_newer(&id("k"), &record(1)).await, Ok(Put::Applied), "over a new one");
     sql(&admin, format!("DROP DATABASE {database}")).await;
+}
+
+#[tokio::test]
+async fn a_postgres_server_that_leaves_has_no_connection_left() {
+    let Some(url) = url("PostgreSQL", "CUTOVER_TEST_POSTGRES") else { return };
+    let (admin, database) = (PgPool::connect(&url).await.expect("connected"), table("leaving"));
+    sql(&admin, format!("CREATE DATABASE {database}")).await;
+    let own = format!("{}/{database}", url.rsplit_once('/').expect("it names a database").0);
+    let mut inside = PgConnection::connect(&own).await.expect("connected");
+    let store = PostgresStore::create(&own, "records", options()).await.expect("created");
+    let mine: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut inside).await.expect("told");
+    let connections = async || -> i64 {
+        let count = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND pid <> $2";
+        sqlx::query_scalar(count).bind(&database).bind(mine).fetch_one(&admin).await.expect("told")
+    };
+    for code in ["25006", "57P01", "57P02", "57P03"] {
+        assert_eq!(store.get(&id("k")).await, Ok(None), "over a new one");
+        assert!(connections().await > 0);
+        let says = format!(
+            "CREATE OR REPLACE FUNCTION says() RETURNS trigger LANGUAGE plpgsql AS $$ \
+             BEGIN RAISE EXCEPTION 'said by the test' USING ERRCODE = '{code}'; END $$; \
+             CREATE TRIGGER says BEFORE INSERT ON records FOR EACH ROW EXECUTE FUNCTION says()"
+        );
+        sql(&mut inside, says).await;
+        store.put_if_newer(&id("k"), &record(1)).await.expect_err("refused");
+        until(async || connections().await == 0).await;
+        sql(&mut inside, "DROP TRIGGER says ON records").await;
+    }
+    assert_eq!(store.put_if_newer(&id("k"), &record(1)).await, Ok(Put::Applied), "over a new one");
+    store.close().await;
+    inside.close().await.expect("closed");
+    sql(&admin, format!("DROP DATABASE {database} WITH (FORCE)")).await;
 }
 
 #[tokio::test]

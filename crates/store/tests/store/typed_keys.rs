@@ -320,7 +320,7 @@ async fn keep_the_ledger_s_id_apart(server: &Server) {
     // The statement in the error makes a ledger with the same keys.
     server.sql(format!("DROP TABLE cutover_ledger_{name}")).await;
     let told = server.open(&name, Versions::Ledger).await.err().expect("there is none").to_string();
-    let made = told.split_once("create it:\n").expect("the statements").1;
+    let made = told.split_once("has to stay:\n").expect("the statements").1;
     server.sql(made.to_owned()).await;
     let store = server.opened(&name, Versions::Ledger).await;
     assert_eq!(store.put_if_newer(&id("1", "1"), &record(5)).await, Ok(Put::Applied));

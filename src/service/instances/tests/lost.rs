@@ -27,6 +27,16 @@ fn who_was_lost_with_a_fence_begins_nothing_by_what_it_had() {
 }
 
 #[test]
+fn nobody_speaks_for_a_member_of_an_older_store_that_has_no_incarnation() {
+    let mut world = World::new();
+    let record = InstanceRecord { incarnation: 0, ..asking("one", 1).record };
+    world.live = Live::new(vec![record], world.now, world.steady_ms);
+    assert_eq!(world.live.who("one", 0), None, "two processes may report so");
+    world.pass(LEASE + SECOND);
+    assert_eq!(world.lost(&document(0)), 1, "it is waited for until somebody evicts it");
+}
+
+#[test]
 fn who_was_counted_out_before_a_migration_was_created_does_not_block_it() {
     let mut world = World::new();
     let (one, ..) = world.register(asking("one", 1));

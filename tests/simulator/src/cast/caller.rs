@@ -25,7 +25,7 @@ use super::{
     KEY,
     traffic::{self, Party, Records},
 };
-use crate::{data::DataStore, play, world};
+use crate::{data::DataStore, expiring, play, world};
 
 /// What one caller does.
 pub struct Caller {
@@ -97,7 +97,7 @@ impl Caller {
     fn unknown(&self, stamper: Arc<Stamper>) -> Known {
         let current = Arc::new(Current::default());
         let [source, target] = self.stores.clone().map(|store| Arc::new(store) as _);
-        let migrator = Migrator::new(Parts {
+        let migrator = expiring::with_ttl(Migrator::new(Parts {
             current: current.clone(),
             recorder: Arc::new(Recorder::new()),
             migration: KEY.to_owned(),
@@ -105,7 +105,7 @@ impl Caller {
             source,
             target,
             options: migrator::Options::default(),
-        });
+        }));
         let now = Instant::now();
         Known { current, migrator, until: now, finish: now }
     }
@@ -142,7 +142,11 @@ impl Asking {
     async fn ask(&mut self, tenant: &str) -> Option<v1::DecideResponse> {
         match self {
             Self::Decide(routing) => {
-                let request = v1::DecideRequest { migration: KEY.to_owned(), tenant: tenant.to_owned() };
+                let request = v1::DecideRequest {
+                    migration: KEY.to_owned(),
+                    tenant: tenant.to_owned(),
+                    ..Default::default()
+                };
                 Some(routing.decide(request).await.ok()?.into_inner())
             }
             Self::Flag(flags) => {

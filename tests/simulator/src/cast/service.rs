@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     data::DataStore,
-    play,
+    expiring, play,
     world::{self, Pid},
 };
 
@@ -72,7 +72,7 @@ impl Service {
         world::tell(|| format!("{}: started, {:?}", self.name, client.status().source));
         let client = Arc::new(client);
         let [source, target] = self.stores.clone();
-        let migrator = client.migrator(KEY, source, target);
+        let migrator = expiring::with_ttl(client.migrator(KEY, source, target));
         let mut lanes = JoinSet::new();
         let lane = |lane| self.clone().lane(lane, client.clone(), migrator.clone());
         (0..self.lanes).for_each(|number| _ = lanes.spawn(lane(number)));

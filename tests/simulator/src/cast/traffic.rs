@@ -14,6 +14,7 @@ use cutover_client::{
 use rand::{RngExt as _, rngs::SmallRng};
 
 use crate::{
+    expiring,
     invariants::{self, Watched},
     oracle::{self, Answer},
     whole, world,
@@ -80,7 +81,8 @@ pub fn bytes(value: u64) -> Vec<u8> {
 
 /// Which value that is.
 pub fn value(bytes: &[u8]) -> u64 {
-    std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()).unwrap_or(u64::MAX)
+    let plain = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
+    plain.or_else(|| expiring::value(bytes)).unwrap_or(u64::MAX)
 }
 
 /// Who operates.
@@ -135,8 +137,13 @@ impl Party<'_> {
         }
         let new = (!(90..95).contains(&kind)).then(oracle::fresh_value);
         let number = oracle::write_begins(&record, new, self.by);
+        let expires_ms = (49..85).contains(&kind).then(|| expiring::draw(random)).flatten();
         let written = match (kind, new) {
-            (49..85, Some(new)) => migrator.put_bytes(&tenant, &key, bytes(new)).await.map(Some),
+            (49..85, Some(new)) => {
+                let bytes = expires_ms.map_or_else(|| bytes(new), |at| expiring::bytes(new, at));
+                oracle::write_expires(&record, number, expires_ms);
+                migrator.put_bytes(&tenant, &key, bytes).await.map(Some)
+            }
             (_, None) => migrator.delete(&tenant, &key).await.map(Some),
             (_, Some(new)) => {
                 let of = record.clone();
@@ -153,6 +160,7 @@ impl Party<'_> {
                 oracle::write_found_nothing(&record, number);
             }
             watched.counts(false, left_behind || (self.left_behind)());
+            invariants::expires(&id, *version, expires_ms);
             invariants::acknowledged(&id, *version);
         }
         ended(&record, number, written, (self.vouches)());

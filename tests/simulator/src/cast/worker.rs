@@ -8,7 +8,7 @@ use cutover_proto::v1;
 use super::KEY;
 use crate::{
     data::{self, DataStore},
-    play,
+    expiring, play,
     world::{self, Pid},
 };
 
@@ -34,12 +34,15 @@ pub async fn run(pid: Pid, name: String, task: Task, on_target: u32, stores: [Da
         // The service without the SDK has ended, so what only the target has it had deleted.
         remove_extra,
         source_wins,
+        new_tables: Default::default(),
         values: None,
         reason: if remove_extra || source_wins { "nobody needs them".to_owned() } else { String::new() },
         sample_ppm: 0,
+        expected: None,
         fingerprint: format!("simulated {remove_extra} {source_wins} {on_target}"),
         segments: 2,
         on_target: match kind {
+            v1::PassKind::Reverse if expiring::ttl().is_some() => 1,
             v1::PassKind::Reverse | v1::PassKind::Sweep => 2,
             v1::PassKind::Verify => on_target,
             _ => 1,
@@ -47,6 +50,7 @@ pub async fn run(pid: Pid, name: String, task: Task, on_target: u32, stores: [Da
         parallel: 2,
         statements: 2,
         way_back: None,
+        ttl: expiring::ttl(),
         residual: data::residual(),
         tuning: v1::Tuning::default(),
         limits: Limits { patience: Duration::from_secs(30), ..Limits::default() },

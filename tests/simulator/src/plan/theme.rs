@@ -50,12 +50,16 @@ pub enum Theme {
     Replicas,
     /// A service that steps down did not wait for, back before a controller that has forgotten that.
     LeftBehind,
+    /// Sweeps beside a controller whose clock jumps ahead.
+    Clocks,
+    /// Records that expire, and that each store removes by itself.
+    Expiring,
     /// Callers that stamp with one writer slot, and whose clocks are behind those of others.
     Slots,
 }
 
 impl Theme {
-    /// All but the general one; `Replicas` and `LeftBehind`, which are drawn by themselves; and `Slots`, which no other rule needs. Those whose rules are hard to find come twice.
+    /// All but the general one; `Replicas`, `LeftBehind` and `Clocks`, which are drawn by themselves; and `Slots` and `Expiring`, which no other rule needs. Those whose rules are hard to find come twice.
     const SPECIAL: [Self; 20] = [
         Self::Steps,
         Self::Lost,
@@ -113,8 +117,10 @@ impl Theme {
             Self::Repairs => worlds::repairs(plan, random),
             Self::Successors => worlds::successors(plan, random),
             Self::Slots => worlds::slots(plan),
+            Self::Expiring => worlds::expiring(plan),
             Self::Replicas => worlds::replicas(plan, random),
             Self::LeftBehind => worlds::left_behind(plan, random),
+            Self::Clocks => worlds::clocks(plan, random),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The worlds of the themes: what people do there, and which faults come when.
 
+mod expiring;
 mod lazy;
 mod newer;
 mod shared;
@@ -19,7 +20,8 @@ use crate::{
     world::{MS, S, Time},
 };
 
-pub(super) use lazy::{drain, sweep};
+pub(super) use expiring::expiring;
+pub(super) use lazy::{clocks, drain, sweep};
 pub(super) use newer::{left_behind, repairs, slots, successors};
 pub(super) use shared::replicas;
 

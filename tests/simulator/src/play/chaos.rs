@@ -213,13 +213,7 @@ fn happen(fault: Fault, victim: Option<usize>) {
         Fault::ClockJump => {
             let pid = if world::chance(PPM / 3) { replicas::a_controller() } else { somebody() };
             let by = span(MS, 3_600 * S) as i64 * if world::chance(PPM / 2) { 1 } else { -1 };
-            world::tell(|| format!("the clock of {pid} jumps by {} ms", by / MS as i64));
-            let clocks = with(|stage| {
-                let clocks = stage.clocks.entry(pid).or_default();
-                clocks.wall_offset_ns += by;
-                *clocks
-            });
-            _ = world::look(pid, |process| process.clocks = clocks);
+            jump(pid, by);
         }
         Fault::Panic => {
             let panic_ppm = span(1_000, 200_000) as u32;
@@ -243,6 +237,17 @@ fn happen(fault: Fault, victim: Option<usize>) {
             }
         }),
     }
+}
+
+/// The wall clock of a process jumps.
+pub(super) fn jump(pid: Pid, by: i64) {
+    world::tell(|| format!("the clock of {pid} jumps by {} ms", by / MS as i64));
+    let clocks = with(|stage| {
+        let clocks = stage.clocks.entry(pid).or_default();
+        clocks.wall_offset_ns += by;
+        *clocks
+    });
+    _ = world::look(pid, |process| process.clocks = clocks);
 }
 
 fn kill_service(index: usize) {

@@ -59,6 +59,8 @@ pub enum Hazard {
     FreezeInCall { store: Option<usize>, is_write: bool, span: (Time, Time), held_back: bool },
     /// The controller is killed, and is started again soon.
     KillController { down: (Time, Time) },
+    /// The wall clock of the controller jumps ahead.
+    JumpAhead { by: Time },
     /// Messages from the controller to a service are slow.
     SlowLink { latency: (Time, Time), span: Time },
     /// The controller stands still. From then on until a while after that it and a service hear nothing from each
@@ -143,6 +145,7 @@ impl Hazard {
                 });
             }
             Self::KillController { down } => replicas::kill_for(replicas::leader(), || draw(down)),
+            Self::JumpAhead { by } => chaos::jump(replicas::leader(), by as i64),
             Self::SlowLink { latency, span } => {
                 for controller in replicas::controllers() {
                     net::slow_down(controller, pid, latency);

@@ -3,7 +3,7 @@
 use super::{make_service, people, start};
 use crate::{
     cast::{KEY, traffic},
-    oracle, world,
+    expiring, oracle, world,
 };
 
 /// A new service reads every record.
@@ -23,7 +23,7 @@ pub(super) fn read_everything() {
             }
         };
         let [source, target] = service.stores.clone();
-        let migrator = client.migrator(KEY, source, target);
+        let migrator = expiring::with_ttl(client.migrator(KEY, source, target));
         for record in oracle::records() {
             let Some((tenant, key)) = record.split_once('/') else { continue };
             loop {

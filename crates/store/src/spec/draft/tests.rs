@@ -16,6 +16,7 @@ fn drafted(target: &str, documents: &[&str]) -> (String, usize) {
         source: side(&source, "Orders", TableHas::Items(&keys)),
         target: side(&target, if target.dialect().is_some() { "orders" } else { "Other" }, TableHas::Nothing),
         sample: &sample,
+        removes_by: None,
         passed: &passed,
     };
     draft.text()

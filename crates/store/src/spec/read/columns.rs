@@ -1,5 +1,7 @@
 //! The columns of a store, and whether they form a mapping.
 
+mod children;
+
 use std::ops::Range;
 
 use jiff::tz::TimeZone;
@@ -17,18 +19,19 @@ use super::{
 use crate::{
     document::{Attribute, Number},
     mapping::{
-        Column, ColumnPath, ColumnType, Dialect, Fill, Format, Mapping, MappingError, OnMisfit, Spelling,
-        Step, Template,
+        Column, ColumnPath, ColumnType, Dialect, Fields, Fill, Format, Mapping, MappingError, OnMisfit,
+        Spelling, Step, Template,
     },
 };
 
 /// What a section says about content.
-pub(super) struct Content {
+pub(super) struct Content<'t> {
     columns: Vec<(Column, Range<usize>)>,
     /// Whether a column is missing from the list because it is wrong.
     is_wrong: bool,
     overflow: Given<String>,
     on_misfit: Given<Policy>,
+    children: Given<Vec<Section<'t>>>,
     /// The first key that concerns columns.
     at: Option<Range<usize>>,
 }
@@ -40,10 +43,16 @@ enum Policy {
     Overflow,
 }
 
-impl Content {
-    pub(super) fn take(section: &mut Section<'_>, told: &mut Told<'_>) -> Self {
-        let spans = ["columns", "overflow", "on_misfit"].into_iter().filter_map(|key| section.span_of(key));
-        let at = spans.min_by_key(|span| span.start);
+impl<'t> Content<'t> {
+    /// `may_have_children`: not in a child table.
+    pub(super) fn take(section: &mut Section<'t>, may_have_children: bool, told: &mut Told<'_>) -> Self {
+        let mut keys = vec!["columns", "overflow", "on_misfit"];
+        keys.extend(may_have_children.then_some("children"));
+        let at = keys.into_iter().filter_map(|key| section.span_of(key)).min_by_key(|span| span.start);
+        let children = match may_have_children {
+            true => section.sections("children", "it is a list: write [[target.children]] for each", told),
+            false => Given::Absent,
+        };
         let (overflow, on_misfit) = (section.take("overflow", told), section.take("on_misfit", told));
         let given = section.sections(
             "columns",
@@ -57,12 +66,17 @@ impl Content {
             is_wrong |= !is_fine;
             columns.extend(column.map(|column| (column, at)));
         }
-        Self { columns, is_wrong, overflow, on_misfit, at }
+        Self { columns, is_wrong, overflow, on_misfit, children, at }
     }
 
     /// Whether there are columns for single attributes.
     pub(super) const fn is_mapped(&self) -> bool {
         self.at.is_some()
+    }
+
+    /// Where the child tables are.
+    pub(super) fn at_children(&self) -> Option<Range<usize>> {
+        self.children.get().map(Spanned::span)
     }
 
     /// The names of all columns, and where they are.
@@ -72,11 +86,13 @@ impl Content {
     }
 }
 
-/// `None`: something is wrong. `value`: whether a column of whole records is named.
+/// `None`: something is wrong. `value`: whether a column of whole records is named. `fields`: the names of the record's own
+/// columns.
 pub(super) fn mapping(
     kind: Kind,
-    content: Content,
+    content: Content<'_>,
     value: bool,
+    fields: &Fields,
     told: &mut Told<'_>,
 ) -> Option<Option<Mapping>> {
     let names = content.names();
@@ -84,7 +100,7 @@ pub(super) fn mapping(
     let dialect = match kind {
         Kind::Sql(dialect) => dialect,
         Kind::Items => {
-            let what = "a DynamoDB table has attributes of its own: remove columns, overflow and on_misfit";
+            let what = "a DynamoDB table has attributes of its own: remove columns, overflow, on_misfit and children";
             told.invalid(first, "columns", what);
             return None;
         }
@@ -100,7 +116,9 @@ pub(super) fn mapping(
     }
     // What is wrong can't be judged together with the rest.
     let overflow_is_wrong = content.overflow.is_wrong();
-    let is_wrong = content.is_wrong || overflow_is_wrong || content.on_misfit.is_wrong() || value;
+    let (children, of_children) = children::read(content.children, kind, fields, told);
+    let is_wrong =
+        of_children || content.is_wrong || overflow_is_wrong || content.on_misfit.is_wrong() || value;
     let overflow = if overflow_is_wrong { None } else { content.overflow.is().map(Spanned::into_inner) };
     let on_misfit = match content.on_misfit.get().map(Spanned::as_ref) {
         Some(Policy::Overflow) if !overflow_is_wrong => OnMisfit::Overflow,
@@ -111,7 +129,18 @@ pub(super) fn mapping(
         return None;
     }
     match Mapping::checked(dialect, columns, overflow, on_misfit) {
-        Ok(mapping) => (!is_wrong).then_some(Some(mapping)),
+        Ok(mapping) => {
+            let (children, spans): (Vec<_>, Vec<_>) = children.into_iter().unzip();
+            match mapping.with_checked_children(children) {
+                Ok(mapping) => (!is_wrong).then_some(Some(mapping)),
+                Err(mistakes) => {
+                    for (index, mistake) in mistakes {
+                        told.invalid(spans[index].clone(), "children", mistake);
+                    }
+                    None
+                }
+            }
+        }
         Err(mistakes) => {
             for (index, error) in mistakes {
                 // Which types there are depends on the server.

@@ -98,15 +98,16 @@ fn table_of(
         all: ["tenant", "key", "version", "deleted", "value"].map(|key| (key, section.take(key, told))),
         types: ["tenant_type", "key_type"].map(|key| (key, section.take(key, told))),
     };
-    let content = Content::take(section, told);
+    let content = Content::take(section, true, told);
     let versions = section.take("versions", told);
     let table = self::table(kind, in_url, table, at_url, told);
     let key_types = names.key_types(kind, told);
     let columns = content.names();
     let is_mapped = content.is_mapped();
     let value_is_given = !names.all[4].1.is_absent();
-    let mapping = columns::mapping(kind, content, value_is_given, told);
     let fields = names.fields(key_types);
+    let at_children = content.at_children();
+    let mapping = columns::mapping(kind, content, value_is_given, &fields, told);
     let mistakes = match kind {
         Kind::Sql(_) => {
             // What is wrong with columns alone is told already.
@@ -124,7 +125,7 @@ fn table_of(
         told.invalid(span, "fields", error);
     }
     let versions = self::versions(kind, &versions, told);
-    Some(StoreSpec {
+    let store = StoreSpec {
         url: server.url.clone()?,
         password_env: server.password_env.clone(),
         table: table?,
@@ -133,7 +134,12 @@ fn table_of(
         versions,
         connections: server.connections,
         types: Vec::new(),
-    })
+    };
+    let mistakes = store.sql_table().map(|table| table.child_mistakes()).unwrap_or_default();
+    for (_, mistake) in &mistakes {
+        told.invalid(at_children.clone().unwrap_or_else(|| at_url.clone()), "children", mistake);
+    }
+    mistakes.is_empty().then_some(store)
 }
 
 impl Names {

@@ -64,6 +64,18 @@ pub(in crate::plan) fn sweep(plan: Plan, random: &mut SmallRng) -> Plan {
     }
 }
 
+/// The same, and the controller's clock jumps ahead while a sweep waits for what may still land.
+pub(in crate::plan) fn clocks(plan: Plan, random: &mut SmallRng) -> Plan {
+    let mut plan = sweep(plan, random);
+    plan.aims.push(aim(
+        When::Up(&[Rung::Mirrored]),
+        800_000,
+        (MS, 2 * S),
+        vec![Hazard::JumpAhead { by: 3_600 * S }],
+    ));
+    plan
+}
+
 /// A call that is held back, of a service that is counted out meanwhile.
 pub(in crate::plan) fn drain(plan: Plan) -> Plan {
     const SCRIPT: &[Cue] = &[TO_DUAL, A_MOMENT, TO_TARGET_FIRST, TO_SOURCE_ONLY];

@@ -69,8 +69,11 @@ pub(super) fn read(
             prefixes.push(prefix.as_ref().clone());
         }
         let (Some(prefix), Some(store)) = (prefix, store) else { continue };
-        if types.iter().any(|it| it.store.table.eq_ignore_ascii_case(&store.table)) {
-            let what = format!("two record types have the table {:?}: give each one of its own", store.table);
+        let has = |table: &str| {
+            types.iter().any(|it| it.store.table_names().any(|other| other.eq_ignore_ascii_case(table)))
+        };
+        if let Some(table) = store.table_names().find(|table| has(table)) {
+            let what = format!("two record types have the table {table:?}: give each one of its own");
             told.invalid(at, "table", what);
         }
         let place = types.len();
