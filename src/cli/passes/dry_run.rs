@@ -93,8 +93,8 @@ pub(super) async fn say(
         out::line(&format!("target: {}", if stores.is_some() { target } else { absent }));
         let about = |records: Option<u64>| match records {
             None => "an unknown number of records".to_owned(),
-            Some(1) => "1 record".to_owned(),
-            Some(records) => format!("about {records} records"),
+            Some(1) => render::records(1),
+            Some(count) => format!("about {}", render::records(count)),
         };
         let segments = match (plan.segments, plan.on_target) {
             (1, _) => "1 segment".to_owned(),
@@ -118,7 +118,7 @@ pub(super) async fn say(
             1 => "1 does not fit:".to_owned(),
             some => format!("{some} do not fit:"),
         };
-        let records = if checked == 1 { "1 record".to_owned() } else { format!("{checked} records") };
+        let records = render::records(checked);
         out::line(&format!("checked {records} of the {}: {verdict}", side.name()));
         looked.places.iter().for_each(|place| out::line(&format!("  {place}")));
         looked.empty.iter().for_each(|column| out::line(&format!("  {column}")));
@@ -152,7 +152,7 @@ pub(super) fn left_behind(spec: &Spec, side: Side, unmapped: &[String]) -> Optio
 
 /// What the pass would cost, for people.
 fn estimate_lines(cost: &Cost) -> Vec<String> {
-    let records = if cost.records == 1 { "1 record".to_owned() } else { format!("{} records", cost.records) };
+    let records = render::records(cost.records);
     let mut lines = vec![format!("estimate: {records} scanned, {}", size(cost.bytes))];
     for (side, units) in [("source", cost.source), ("target", cost.target)] {
         let Some(Units { reads, writes }) = units else { continue };

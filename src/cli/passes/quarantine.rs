@@ -93,7 +93,7 @@ async fn list(global: &Global, path: PathBuf, limit: Option<u64>) -> anyhow::Res
         out::line(&format!("no record of {migration} is in quarantine"));
         return Ok(ExitCode::SUCCESS);
     }
-    let records = if all == 1 { "1 record".to_owned() } else { format!("{all} records") };
+    let records = render::records(all as u64);
     out::line(&format!("{records} of {migration} can't be moved:"));
     let mut reasons: Vec<_> = reasons.into_values().collect();
     reasons.sort_by_key(|(records, _)| std::cmp::Reverse(*records));

@@ -23,7 +23,7 @@ const fn differences(differences: &v1::Differences) -> u64 {
     missing + stale + ahead + extra + different
 }
 
-fn records(count: u64) -> String {
+pub(in crate::cli) fn records(count: u64) -> String {
     if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
 }
 

@@ -33,6 +33,16 @@ fn spec(dir: &Path) -> String {
     path.display().to_string()
 }
 
+/// The same, and both tables are there.
+async fn spec_with_tables(dir: &Path) -> String {
+    let path = spec(dir);
+    let parsed: Spec = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+    for side in [&parsed.source, &parsed.target] {
+        side.open(Missing::Create, |_| None).await.unwrap();
+    }
+    path
+}
+
 fn files(dir: &Path) -> BTreeSet<String> {
     let names = std::fs::read_dir(dir).unwrap();
     names.map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
@@ -44,11 +54,7 @@ async fn everything_is_well_and_nothing_is_written() {
     let controller = Controller::start(dir.path(), 0).await;
     let url = controller.url.clone();
     at(&url, "create orders --source old --target new").await.done();
-    let path = spec(stores.path());
-    let parsed: Spec = std::fs::read_to_string(&path).unwrap().parse().unwrap();
-    for side in [&parsed.source, &parsed.target] {
-        side.open(Missing::Create, |_| None).await.unwrap();
-    }
+    let path = spec_with_tables(stores.path()).await;
     let before = files(stores.path());
     let own = format!("sqlite:{}", dir.path().join("cutover.db").display());
     let said = at(&url, &format!("doctor {path} --store {own}")).await;
@@ -130,11 +136,7 @@ async fn what_migrations_do_is_a_finding() {
     let controller = Controller::start(dir.path(), 0).await;
     let url = controller.url.clone();
     at(&url, "create orders --source old --target new").await.done();
-    let path = spec(stores.path());
-    let parsed: Spec = std::fs::read_to_string(&path).unwrap().parse().unwrap();
-    for side in [&parsed.source, &parsed.target] {
-        side.open(Missing::Create, |_| None).await.unwrap();
-    }
+    let path = spec_with_tables(stores.path()).await;
     at(&url, "ramp orders --dual 100").await.done();
     let said = at(&url, &format!("doctor {path}")).await;
     assert!(line(&said, "orders is idle: 100 % dual").starts_with("  ok "), "{said:?}");
