@@ -4,7 +4,7 @@
 mod put_all;
 mod scans;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use futures::future::{BoxFuture, try_join_all};
@@ -255,6 +255,12 @@ impl Store for ByPrefix {
 
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {
         Ok(self.told(try_join_all(self.types.iter().map(|it| it.store.warnings())).await?))
+    }
+
+    async fn removes_by(&self) -> Result<Option<String>, StoreError> {
+        let each = try_join_all(self.types.iter().map(|it| it.store.removes_by())).await?;
+        let attributes: BTreeSet<String> = each.into_iter().flatten().collect();
+        Ok((!attributes.is_empty()).then(|| Vec::from_iter(attributes).join(" and ")))
     }
 
     async fn missing_privileges(&self) -> Result<Vec<String>, StoreError> {
