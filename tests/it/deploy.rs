@@ -1,3 +1,4 @@
 //! What deploy/ offers agrees with what the programs do.
 
 mod iam;
+mod table;

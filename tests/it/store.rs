@@ -21,7 +21,7 @@ mod servers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
-mod table;
+pub mod table;
 #[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
 mod waits;
 mod windows;
