@@ -8,6 +8,7 @@ mod privileges;
 mod progress;
 mod quarantine;
 mod settled;
+mod tables;
 mod tune;
 mod verify;
 mod warned;
@@ -261,6 +262,9 @@ impl PassArgs {
             return dry_run::say(global, verb, &spec, &opened, &plan, self.full).await;
         }
         let stores = self.stores_of(global, &spec).await?;
+        if global.channel().await.is_ok() {
+            tables::check(global, &spec, &stores).await?;
+        }
         let plan = plan.for_stores(&stores);
         privileges::check(&stores, &plan, global.json).await?;
         if !global.json {

@@ -38,6 +38,12 @@ impl Stores {
         Ok(Identities { source, target })
     }
 
+    /// Source and target, for the controller.
+    pub async fn identities_for_wire(&self) -> Result<[Option<v1::StoreIdentity>; 2], Error> {
+        let Identities { source, target } = self.identities().await?;
+        Ok([source, target].map(to_wire))
+    }
+
     /// Source and target, for people.
     pub async fn tables(&self) -> Result<[Option<String>; 2], Error> {
         let Identities { source, target } = self.identities().await?;

@@ -126,7 +126,25 @@ fn over(name: &str, pressure: Pressure, limits: Limits) -> Reason {
 
 #[cfg(test)]
 mod tests {
+    use cutover_store::{Faulty, MemoryStore};
+    use tokio::time::sleep;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_quarantine_is_asked_before_a_middlebox_takes_it_for_idle() {
+        let (store, quarantine) = (Arc::new(MemoryStore::new()), Arc::new(Faulty::new(Arc::default())));
+        let asked: Arc<Faulty<MemoryStore>> = quarantine.clone();
+        let stores = Stores { source: store.clone(), target: store, quarantine: Some(quarantine) };
+        let watch = Watch::start(&stores, Limits::default());
+        for _ in 0..5 {
+            sleep(Duration::from_secs(8)).await;
+            assert!(!asked.take_calls().is_empty());
+        }
+        drop(watch);
+        sleep(Duration::from_secs(20)).await;
+        assert!(asked.take_calls().is_empty(), "the pass has ended");
+    }
 
     #[test]
     fn a_load_that_cannot_be_read_pauses_after_a_while_and_not_at_once() {

@@ -1,29 +1,43 @@
 //! A target without its table: whether one may be made.
 
 use cutover_proto::v1;
-use cutover_store::spec::{Missing, Spec};
-use tonic::Code;
+use cutover_store::{
+    StoreError,
+    spec::{Missing, OpenError, Spec},
+};
 
-use super::{Global, PassArgs, Stores, is_absent};
-use crate::cli::{actor_or_user, connect::answer};
+use super::{Global, PassArgs, Stores, is_absent, tables};
 
 impl PassArgs {
     /// Both stores. Neither makes a table in place of one that is in use, nor advises that.
     pub(super) async fn stores_of(&self, global: &Global, spec: &Spec) -> anyhow::Result<Stores> {
-        if self.create_tables && is_without_table(spec).await {
-            ask(global, spec, false).await?;
+        if self.create_tables {
+            match opened(spec).await {
+                Err(error) if is_absent(&error) => ask(global, spec, false).await?,
+                // Nobody knows whether the table is there.
+                Err(
+                    error @ OpenError::Store(StoreError::NotApplied { .. } | StoreError::Throttled { .. }),
+                ) => {
+                    return Err(anyhow::Error::new(error).context("the target"));
+                }
+                Ok(()) | Err(_) => {}
+            }
         }
         let stores = self.stores(spec).await;
-        if stores.is_err() && global.channel().await.is_ok() && is_without_table(spec).await {
+        if stores.is_err()
+            && global.channel().await.is_ok()
+            && opened(spec).await.is_err_and(|error| is_absent(&error))
+        {
             check(global, spec).await?;
         }
         stores
     }
 }
 
-async fn is_without_table(spec: &Spec) -> bool {
+/// Whether the target can be opened as it is.
+async fn opened(spec: &Spec) -> Result<(), OpenError> {
     let lookup = |name: &str| std::env::var(name).ok();
-    spec.target.open(Missing::Refuse, lookup).await.is_err_and(|error| is_absent(&error))
+    spec.target.open(Missing::Refuse, lookup).await.map(drop)
 }
 
 /// Fails if somebody reads the target, or has written to it alone.
@@ -33,18 +47,7 @@ pub(in crate::cli) async fn check(global: &Global, spec: &Spec) -> anyhow::Resul
 
 /// The same. Unless it is a dry run, earlier passes open no gate any more.
 async fn ask(global: &Global, spec: &Spec, dry_run: bool) -> anyhow::Result<()> {
-    let request = v1::CreateJobRequest {
-        migration: spec.migration.clone(),
-        kind: v1::PassKind::Full.into(),
-        actor: actor_or_user(None),
-        makes_target: true,
-        dry_run,
-        ..Default::default()
-    };
-    let mut jobs = global.of_spec(spec).jobs().await?;
-    match jobs.create_job(request).await {
-        // It was not created yet.
-        Err(status) if status.code() == Code::NotFound => Ok(()),
-        answered => answer(async { answered }).await.map(drop),
-    }
+    let kind = v1::PassKind::Full.into();
+    let pass = v1::CreateJobRequest { kind, makes_target: true, dry_run, ..Default::default() };
+    tables::ask(global, spec, pass).await
 }

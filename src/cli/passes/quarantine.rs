@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{
     super::{Global, actor_or_user, out, render},
-    PassArgs, expiring, failed, read,
+    PassArgs, expiring, failed, read, tables,
 };
 use crate::jobs::{
     Plan,
@@ -123,6 +123,7 @@ async fn retry(global: &Global, path: PathBuf) -> anyhow::Result<ExitCode> {
     let global = &global.of_spec(&spec);
     global.channel().await?;
     let stores = pass.stores(&spec).await?;
+    tables::check(global, &spec, &stores).await?;
     expiring::check_stores(&spec, &stores).await?;
     let mut plan = Plan::of(&spec, v1::PassKind::Full, actor_or_user(None));
     plan.access = global.access()?;
