@@ -35,7 +35,7 @@ pub use files::raise_limit as raise_file_limit;
 use gate::{DEPOSED, Gate, PUT_BACK, STOPS};
 pub use listeners::Listeners;
 use listeners::{Http, Ports};
-pub use offline::{inspect, restore, shown_store};
+pub use offline::{Inspected, Leader, inspect, restore, shown_store};
 pub use signal::stop_signal;
 use standby::Leading;
 use tasks::Tasks;

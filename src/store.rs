@@ -249,19 +249,57 @@ pub enum OpenError {
     Unavailable(String),
 }
 
+impl OpenError {
+    /// Nobody has made the tables or items yet.
+    pub(in crate::store) fn unmade(place: &str) -> Self {
+        Self::Foreign(format!(
+            "{place} has nothing of cutover yet: cutover serve --store makes it at its first start"
+        ))
+    }
+}
+
+impl From<Error> for OpenError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Corrupt(how) => Self::Corrupt(how),
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
 /// What was found in a store without opening it for writes.
-#[derive(Clone, Copy, Debug)]
-pub struct Inspected {
-    /// The version of its tables.
-    pub schema: i64,
-    /// The version that this program makes.
-    pub known: i64,
+#[derive(Clone, Debug)]
+pub enum Inspected {
+    /// A file on this machine.
+    File {
+        /// The version of its tables.
+        schema: i64,
+        /// The version that this program makes.
+        known: i64,
+        /// Newest committed revision.
+        revision: u64,
+        /// Its size.
+        bytes: u64,
+        /// What its disk has left.
+        free_bytes: u64,
+    },
+    /// A database or a table that several controllers share.
+    Shared {
+        /// Newest committed revision.
+        revision: u64,
+        /// Who leads.
+        leader: Leader,
+        /// Whether the leader has renewed its lease while somebody looked.
+        is_renewed: bool,
+    },
+}
+
+impl Inspected {
     /// Newest committed revision.
-    pub revision: u64,
-    /// Its size.
-    pub bytes: u64,
-    /// What its disk has left.
-    pub free_bytes: u64,
+    pub const fn revision(&self) -> u64 {
+        let (Self::File { revision, .. } | Self::Shared { revision, .. }) = self;
+        *revision
+    }
 }
 
 /// A store of the controller's state.

@@ -138,7 +138,7 @@ async fn backup(global: &Global, file: &Path) -> anyhow::Result<()> {
         File::open(directory)?.sync_all()?;
     }
     // What came after it is what a restore lacks.
-    let revision = server::inspect(&format!("sqlite:{name}")).await?.revision;
+    let revision = server::inspect(&format!("sqlite:{name}")).await?.revision();
     if global.json {
         out::json(&json!({ "backup": file, "bytes": bytes, "revision": revision }));
     } else {

@@ -25,7 +25,7 @@ const SOON_MS: u64 = 14 * 24 * 3600 * 1000;
 pub(super) struct Doctor {
     /// Spec files to check too, with the stores that they name: docs/spec.md
     specs: Vec<PathBuf>,
-    /// The controller's own store, to look into its file on this machine
+    /// The controller's own store, to look into it too; with a file, on the controller's machine
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 }

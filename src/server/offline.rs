@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::Error;
-pub use crate::store::shown_store;
-use crate::store::{self, Inspected};
+use crate::store;
+pub use crate::store::{Inspected, Leader, shown_store};
 
 /// `cutover restore`: creates a store from a backup.
 pub async fn restore(store: &str, file: &Path) -> Result<(), Error> {

@@ -45,7 +45,7 @@ use super::{
 };
 use crate::domain::Event;
 
-pub(super) use self::table::open;
+pub(super) use self::table::{inspect, open};
 
 /// Longest time for a write up to its last request, after its texts are uploaded. Most of it is waiting for others.
 const WRITE: Duration = Duration::from_secs(15);

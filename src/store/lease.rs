@@ -179,10 +179,7 @@ impl Lease {
                     if (seat.holder.is_empty() || is_silent) && self.take(&seat, me).await {
                         return;
                     }
-                    let leader = match &*seat.holder {
-                        "" => Leader::Nobody,
-                        holder => Leader::Known(for_people(holder).to_owned()),
-                    };
+                    let leader = Leader::of(&seat);
                     seen = Some((seat, since));
                     leader
                 }
@@ -282,6 +279,28 @@ impl Lease {
             // The others find out by the beat.
             Ok(Err(error)) => tracing::warn!(%error, "could not give the lease back"),
             Err(_) => tracing::warn!("could not give the lease back: the store does not answer"),
+        }
+    }
+}
+
+impl Leader {
+    fn of(seat: &Seat) -> Self {
+        match &*seat.holder {
+            "" => Self::Nobody,
+            holder => Self::Known(for_people(holder).to_owned()),
+        }
+    }
+}
+
+/// Who leads, and whether the lease is renewed. Looks for as long as others would wait for that.
+pub(super) async fn look(seat: &dyn SeatStore) -> Result<(Leader, bool), Error> {
+    let (first, began) = (seat.read().await?, Instant::now());
+    loop {
+        sleep(LOOK).await;
+        let now = seat.read().await?;
+        let is_renewed = (now.epoch, now.beat) != (first.epoch, first.beat);
+        if is_renewed || now.holder.is_empty() || began.elapsed() >= SILENT {
+            return Ok((Leader::of(&now), is_renewed));
         }
     }
 }

@@ -20,7 +20,7 @@ use sqlx::{
 };
 
 use super::{
-    Lease, OpenError,
+    Inspected, Lease, OpenError,
     server::{
         ServerStore,
         dialect::{Dialect, Order, Size},
@@ -43,9 +43,21 @@ pub(in crate::store) struct MySql {
 impl MySql {
     /// Opens a database, and creates the tables if it is empty.
     pub(in crate::store) async fn open(url: &str) -> Result<ServerStore<Self>, OpenError> {
+        let (server, place) = Self::at(url)?;
+        ServerStore::open(server, place).await
+    }
+
+    /// Looks at it, and writes nothing.
+    pub(in crate::store) async fn inspect(url: &str) -> Result<Inspected, OpenError> {
+        let (server, place) = Self::at(url)?;
+        ServerStore::inspect(server, place).await
+    }
+
+    /// The database, and its URL without the password.
+    fn at(url: &str) -> Result<(Self, String), OpenError> {
         let place = shown(url).into_owned();
         let connect = url::parse(url, &place)?.disable_statement_logging();
-        ServerStore::open(Self { connect, packet_bytes: AtomicUsize::new(usize::MAX) }, place).await
+        Ok((Self { connect, packet_bytes: AtomicUsize::new(usize::MAX) }, place))
     }
 }
 

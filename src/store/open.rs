@@ -33,31 +33,22 @@ fn give() -> String {
 /// Opens the store that a URL names: `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, `mysql://USER@HOST/DATABASE` or
 /// `dynamodb://TABLE?region=REGION`.
 pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
-    let Some((scheme, rest)) = url.split_once(':') else {
-        return Err(OpenError::Url(format!("{url:?} names no store: give {}", give())));
-    };
-    match scheme {
+    match url.split_once(':') {
         #[cfg(feature = "sqlite")]
-        "sqlite" => Ok(Arc::new(SqliteStore::open(rest).await?)),
+        Some(("sqlite", path)) => Ok(Arc::new(SqliteStore::open(path).await?)),
         #[cfg(feature = "postgres")]
-        "postgres" | "postgresql" => {
+        Some(("postgres" | "postgresql", _)) => {
             check_arguments(url, "PGPASSWORD")?;
             Ok(Arc::new(Postgres::open(url).await?))
         }
         #[cfg(feature = "mysql")]
-        "mysql" => {
+        Some(("mysql", _)) => {
             check_arguments(url, "MYSQL_PWD")?;
             Ok(Arc::new(MySql::open(url).await?))
         }
         #[cfg(feature = "dynamodb")]
-        "dynamodb" => Ok(Arc::new(dynamodb::open(url).await?)),
-        known if ["sqlite", "postgres", "postgresql", "mysql", "dynamodb"].contains(&known) => {
-            Err(OpenError::Url(format!("this build has no {known} store: give {}", give())))
-        }
-        _ => {
-            _ = rest;
-            Err(OpenError::Url(format!("{scheme:?} is no store: give {}", give())))
-        }
+        Some(("dynamodb", _)) => Ok(Arc::new(dynamodb::open(url).await?)),
+        _ => Err(no_store(url)),
     }
 }
 
@@ -74,16 +65,36 @@ fn check_arguments(url: &str, variable: &str) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Looks at the file that a URL names, also while a controller uses it. Writes nothing.
+/// Looks at the store that a URL names, also while controllers use it. Writes nothing.
 pub async fn inspect_store(url: &str) -> Result<Inspected, OpenError> {
     match url.split_once(':') {
         #[cfg(feature = "sqlite")]
         Some(("sqlite", path)) => sqlite::inspect(path.as_ref()).await,
-        _ => Err(OpenError::Url(format!(
-            "{} is no file: give sqlite:PATH. A database server has its own tools (docs/guides/replicas.md)",
-            shown_store(url)
-        ))),
+        #[cfg(feature = "postgres")]
+        Some(("postgres" | "postgresql", _)) => {
+            check_arguments(url, "PGPASSWORD")?;
+            Postgres::inspect(url).await
+        }
+        #[cfg(feature = "mysql")]
+        Some(("mysql", _)) => {
+            check_arguments(url, "MYSQL_PWD")?;
+            MySql::inspect(url).await
+        }
+        #[cfg(feature = "dynamodb")]
+        Some(("dynamodb", _)) => dynamodb::inspect(url).await,
+        _ => Err(no_store(url)),
     }
+}
+
+/// Why a URL can't be opened.
+fn no_store(url: &str) -> OpenError {
+    OpenError::Url(match url.split_once(':') {
+        None => format!("{url:?} names no store: give {}", give()),
+        Some((known, _)) if ["sqlite", "postgres", "postgresql", "mysql", "dynamodb"].contains(&known) => {
+            format!("this build has no {known} store: give {}", give())
+        }
+        Some((scheme, _)) => format!("{scheme:?} is no store: give {}", give()),
+    })
 }
 
 /// The URL without its password, for messages.

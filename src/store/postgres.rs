@@ -18,7 +18,7 @@ use sqlx::{
 
 use self::{session::idle_ms, url::split};
 use super::{
-    Lease, OpenError,
+    Inspected, Lease, OpenError,
     server::{
         ServerStore,
         dialect::{Dialect, Order, Size},
@@ -40,6 +40,18 @@ pub(in crate::store) struct Postgres {
 impl Postgres {
     /// Opens a schema of a database, and creates it if it does not exist.
     pub(in crate::store) async fn open(url: &str) -> Result<ServerStore<Self>, OpenError> {
+        let (server, place) = Self::at(url)?;
+        ServerStore::open(server, place).await
+    }
+
+    /// Looks at it, and writes nothing.
+    pub(in crate::store) async fn inspect(url: &str) -> Result<Inspected, OpenError> {
+        let (server, place) = Self::at(url)?;
+        ServerStore::inspect(server, place).await
+    }
+
+    /// The schema, and its URL without the password.
+    fn at(url: &str) -> Result<(Self, String), OpenError> {
         let place = shown(url).into_owned();
         let (server, schema) = split(url)?;
         let connect: PgConnectOptions = server.parse().map_err(|error: sqlx::Error| {
@@ -51,7 +63,7 @@ impl Postgres {
             None => connect.application_name("cutover"),
         };
         let connect = session::with_settings(connect.disable_statement_logging(), &schema);
-        ServerStore::open(Self { connect, schema }, place).await
+        Ok((Self { connect, schema }, place))
     }
 }
 

@@ -9,6 +9,7 @@ mod compaction;
 mod connections;
 pub(super) mod dialect;
 pub(super) mod failure;
+mod inspect;
 pub(super) mod open;
 mod seat;
 pub(super) mod statement;

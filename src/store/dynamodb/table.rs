@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     domain::Hash,
-    store::{Error, Lease, OpenError, entry::new_id},
+    store::{Error, Inspected, Lease, OpenError, entry::new_id, lease::look},
 };
 
 /// Longest wait for a connection, and for a sign of an answer.
@@ -40,6 +40,33 @@ const FORM: &str = "write dynamodb://TABLE?region=eu-west-1, and &endpoint=http:
 
 /// Opens a table. Nothing is written before this controller leads, except into an empty one.
 pub(in crate::store) async fn open(url: &str) -> Result<DynamoDb, OpenError> {
+    let (table, creates) = at(url).await?;
+    if creates {
+        table.create().await?;
+    }
+    table.described().await?;
+    table.begin().await?;
+
+    let table = Arc::new(table);
+    let lease = Arc::new(Lease::new(TableSeat { table: table.clone() }));
+    let [commits, records, windows] = LANES.map(Lane::new);
+    Ok(DynamoDb { table, lease, commits, records, windows, known: 0.into() })
+}
+
+/// Looks at a table, also while controllers use it. Writes nothing.
+pub(in crate::store) async fn inspect(url: &str) -> Result<Inspected, OpenError> {
+    let (table, _) = at(url).await?;
+    table.described().await?;
+    let Some(counter) = table.get(&counter_key()).await? else {
+        return Err(OpenError::unmade(&table.place));
+    };
+    let revision = counter.number("revision")?;
+    let (leader, is_renewed) = look(&TableSeat { table: Arc::new(table) }).await?;
+    Ok(Inspected::Shared { revision, leader, is_renewed })
+}
+
+/// The table that a URL names, and whether to create it.
+async fn at(url: &str) -> Result<(Table, bool), OpenError> {
     let wrong = |what: &str| OpenError::Url(format!("{url}: {what}: {FORM}"));
     let address = Address::parse(url).map_err(|why| wrong(&why))?;
     let Some(name) = &address.table else { return Err(wrong("it names no table")) };
@@ -67,16 +94,7 @@ pub(in crate::store) async fn open(url: &str) -> Result<DynamoDb, OpenError> {
         uploads: Mutex::default(),
         beaten: Mutex::default(),
     };
-    if creates {
-        table.create().await?;
-    }
-    table.described().await?;
-    table.begin().await?;
-
-    let table = Arc::new(table);
-    let lease = Arc::new(Lease::new(TableSeat { table: table.clone() }));
-    let [commits, records, windows] = LANES.map(Lane::new);
-    Ok(DynamoDb { table, lease, commits, records, windows, known: 0.into() })
+    Ok((table, creates))
 }
 
 impl Table {
@@ -152,14 +170,10 @@ impl Table {
 
     /// Writes the first items into an empty table, or checks those that are there.
     async fn begin(&self) -> Result<(), OpenError> {
-        let not_opened = |error: Error| match error {
-            Error::Corrupt(how) => OpenError::Corrupt(how),
-            error => OpenError::Unavailable(error.to_string()),
-        };
-        if self.get(&seat_key()).await.map_err(not_opened)?.is_none() {
+        if self.get(&seat_key()).await?.is_none() {
             let any = self.client.scan().table_name(&self.name).consistent_read(true).limit(1).send().await;
             let any = any.map_err(|error| self.not_opened(&fault(&error)))?;
-            let is_ours = self.get(&seat_key()).await.map_err(not_opened)?.is_some();
+            let is_ours = self.get(&seat_key()).await?.is_some();
             if any.count() > 0 && !is_ours {
                 return Err(OpenError::Foreign(format!(
                     "{} has items that are not cutover's: name another table",
@@ -170,19 +184,19 @@ impl Table {
                 self.write_first_items().await?;
             }
         }
-        let seat = self.always(&seat_key()).await.map_err(not_opened)?;
-        let format = seat.number("format").map_err(not_opened)?;
+        let seat = self.always(&seat_key()).await?;
+        let format = seat.number("format")?;
         if format > FORMAT {
             return Err(OpenError::Newer(newer(&self.place, format)));
         }
         // While a commit is applied, one of them may be visible before the other.
         for _ in 1..READINGS {
-            if self.is_at_its_event().await.map_err(not_opened)?.is_ok() {
+            if self.is_at_its_event().await?.is_ok() {
                 return Ok(());
             }
             sleep(AGAIN).await;
         }
-        let found = self.is_at_its_event().await.map_err(not_opened)?;
+        let found = self.is_at_its_event().await?;
         found.map_err(|revision| {
             OpenError::Corrupt(format!(
                 "{} is damaged (its counter is at revision {revision}, and that event is missing or another one): \

@@ -44,5 +44,5 @@ pub(in crate::store) async fn inspect(path: &Path) -> Result<Inspected, OpenErro
         OpenError::Place(format!("the disk of {} can't be asked: {error}", place.display()))
     })?;
     let free_bytes = disk.blocks_available() as u64 * disk.fragment_size() as u64;
-    Ok(Inspected { schema, known, revision, bytes, free_bytes })
+    Ok(Inspected::File { schema, known, revision, bytes, free_bytes })
 }

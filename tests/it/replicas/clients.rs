@@ -21,13 +21,16 @@ use tokio::{
 };
 
 use super::{
-    PATIENCE,
+    PATIENCE, name_of,
     replica::{Replica, Writer, create, leader},
 };
 use crate::{
-    cli::run,
-    store::schema::{Kind, Schema},
+    cli::{run, run_with_env},
+    store::schema::{Kind, Schema, on_dynamodb, on_each_server},
 };
+
+on_each_server!(doctor_tells_who_leads_a_shared_store);
+on_dynamodb!(doctor_tells_who_leads_a_shared_store);
 
 /// Every client is at the new leader so soon after it leads.
 const FOLLOWS: Duration = Duration::from_secs(3);
@@ -247,4 +250,30 @@ async fn commands_and_passes_take_the_addresses_in_any_order() {
     replicas[now_leads].killed().await;
     let said = run(["list", "--server", &all]).await;
     assert_eq!(said.code, 0, "{said:?}");
+}
+
+async fn doctor_tells_who_leads_a_shared_store(kind: Kind) {
+    let Some(schema) = Schema::fresh(kind).await else { return };
+    let url = schema.url.replace(":cutover@", "@");
+    let passwords = [("PGPASSWORD", "cutover"), ("MYSQL_PWD", "cutover")];
+    let look = async || run_with_env(["doctor", "--server", &dead(), "--store", &url], &passwords).await;
+    let told = if kind == Kind::DynamoDb { "or add &create=true" } else { "has nothing of cutover yet" };
+    for _ in 0..2 {
+        let said = look().await;
+        assert!(said.out.contains(told), "and nothing was made: {said:?}");
+    }
+    let mut replica = Replica::start(&schema.url).await;
+    leader(std::slice::from_ref(&replica)).await;
+    create(&replica).await;
+    let (said, name) = (look().await, name_of(&replica));
+    for part in [
+        "  ok       it answers, at revision 1\n",
+        &format!("  ok       {name} leads, and renews its lease\n"),
+    ] {
+        assert!(said.out.contains(part), "{part}: {said:?}");
+    }
+    replica.killed().await;
+    let said = look().await;
+    let gone = format!("  failed   {name} led last, and does not renew its lease");
+    assert!(said.out.contains(&gone), "{said:?}");
 }
