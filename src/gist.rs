@@ -283,12 +283,11 @@ fn by_plan(key: &str, plan: &v1::PlanView) -> Gist {
     if missing.what.contains("approval") {
         return Gist::blocked(what, format!("cutover plan approve {key}"));
     }
-    Gist::of(
-        "waiting",
-        Tone::Calm,
-        what,
-        format!("nothing to do, it continues by itself: cutover plan show {key}"),
-    )
+    let next = match plan.missing.iter().any(|missing| missing.what.contains("approval")) {
+        true => format!("cutover plan approve {key}, now or then: it does not continue without"),
+        false => format!("nothing to do, it continues by itself: cutover plan show {key}"),
+    };
+    Gist::of("waiting", Tone::Calm, what, next)
 }
 
 /// What usually comes next on the ladder.
@@ -296,6 +295,10 @@ fn next_step(migration: &v1::Migration) -> String {
     const ALL: u32 = 1_000_000;
     let key = &migration.key;
     let backfill = match quarantined(migration) {
+        _ if is_doubted(migration) => {
+            "cutover verify SPEC, which a verification with unreadable or different records asks for"
+                .to_owned()
+        }
         0 => "cutover backfill SPEC".to_owned(),
         1 => "fix the record in quarantine (cutover quarantine list SPEC), then cutover backfill SPEC"
             .to_owned(),
@@ -304,7 +307,14 @@ fn next_step(migration: &v1::Migration) -> String {
         ),
     };
     match migration.rollout.unwrap_or_default() {
-        v1::Rollout { target_only_ppm: ALL, .. } => format!("cutover finish {key} --confirm {key}"),
+        v1::Rollout { target_only_ppm: ALL, .. } => {
+            let soak_ms = migration.policy.as_ref().and_then(|policy| policy.finish_soak_ms).unwrap_or(0);
+            let once = match soak_ms {
+                0 => String::new(),
+                _ => format!(", once everybody has been at target-only for {}", short(soak_ms)),
+            };
+            format!("cutover finish {key} --confirm {key}{once}")
+        }
         v1::Rollout { target_first_ppm: ALL, .. } => {
             format!("{backfill}, then cutover ramp {key} --target-only PCT")
         }
@@ -314,6 +324,17 @@ fn next_step(migration: &v1::Migration) -> String {
         v1::Rollout { dual_ppm: ALL, .. } => format!("cutover ramp {key} --mirrored PCT"),
         _ => format!("cutover ramp {key} --dual PCT"),
     }
+}
+
+/// Whether a verification has found what passes that copy don't see. Then only a verification can open a gate.
+fn is_doubted(migration: &v1::Migration) -> bool {
+    let found = |pass: &v1::Evidence| {
+        let counts = pass.counts.unwrap_or_default();
+        let is_about_content =
+            matches!(pass.kind(), v1::PassKind::Verify | v1::PassKind::Sweep | v1::PassKind::Sample);
+        is_about_content && (counts.failed > 0 || counts.remaining.unwrap_or_default().different > 0)
+    };
+    migration.evidence.iter().any(found)
 }
 
 /// Records that did not fit the target when a pass copied last.

@@ -14,7 +14,7 @@ pub mod cost;
 mod error;
 mod expiring;
 pub mod findings;
-mod identity;
+pub mod identity;
 mod insist;
 pub mod pace;
 pub mod page;

@@ -141,7 +141,8 @@ impl Verb {
                     true => evicted.iter().for_each(|id| out::json(&json!({ "evicted": id }))),
                     false if evicted.is_empty() => out::line(
                         "nobody was evicted: no lost instance matches. One is lost 10 s after its last report, or after \
-                         the controller's start: cutover instances",
+                         the controller's start; one that is gone and left a snapshot file is evicted by its name only: \
+                         cutover instances",
                     ),
                     false if dry_run => answered.changes.iter().for_each(|it| {
                         out::line(&format!("dry run: {it}"));

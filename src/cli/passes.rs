@@ -8,7 +8,7 @@ mod privileges;
 mod progress;
 mod quarantine;
 mod settled;
-mod tables;
+pub(super) mod tables;
 mod tune;
 mod verify;
 mod warned;
@@ -255,8 +255,9 @@ impl PassArgs {
             && spec.target.open(Missing::Refuse, lookup).await.is_err_and(|error| is_absent(&error))
         {
             let source = spec.source.open(Missing::Refuse, lookup).await.context("the source")?;
+            expiring::check_store("source", &spec, &*source).await?;
             if !global.json {
-                warned::of("source", &spec, &*source).await?;
+                warned::of("source", &*source).await?;
             }
             let opened = dry_run::Opened::SourceAlone(source);
             return dry_run::say(global, verb, &spec, &opened, &plan, self.full).await;
@@ -265,10 +266,14 @@ impl PassArgs {
         if global.channel().await.is_ok() {
             tables::check(global, &spec, &stores).await?;
         }
+        expiring::check_stores(&spec, &stores).await?;
         let plan = plan.for_stores(&stores);
         privileges::check(&stores, &plan, global.json).await?;
         if !global.json {
-            warned::of_both(&spec, &stores).await?;
+            if global.channel().await.is_ok() {
+                tables::warn_of_another_spec(global, &spec).await?;
+            }
+            warned::of_both(&stores).await?;
         }
         dry_run::say(global, verb, &spec, &dry_run::Opened::Both(stores), &plan, self.full).await
     }
@@ -301,10 +306,13 @@ impl PassArgs {
         privileges::check(&stores, &plan, global.json).await?;
         expiring::check_stores(&spec, &stores).await?;
         if !global.json {
-            warned::of_both(&spec, &stores).await?;
-            let scanned = plan.writes().other();
-            let unmapped = stores.side(scanned).unmapped().await?;
-            dry_run::left_behind(&spec, scanned, &unmapped).iter().for_each(|line| out::error(line));
+            tables::warn_of_another_spec(global, &spec).await?;
+            warned::of_both(&stores).await?;
+            let written = plan.writes();
+            let unmapped = stores.side(written.other()).unmapped().await?;
+            dry_run::left_behind(&spec, written.other(), &unmapped).iter().for_each(|line| out::error(line));
+            let kept = stores.side(written).unmapped().await?;
+            dry_run::kept(written, &kept).iter().for_each(|line| out::error(line));
         }
         plan.expected = stores.expected(kind).await;
         let progress = Progress::new(kind, plan.expected, global.json);

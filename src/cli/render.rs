@@ -21,8 +21,8 @@ use crate::{
 };
 pub(super) use list::{glance_json, list_table};
 pub(super) use pass::{
-    advice, counts_json, evidence_json, evidence_line, expected, finding_lines, migration_of, pass_kind,
-    records,
+    Known, advice, counts_json, evidence_json, evidence_line, expected, finding_lines, migration_of,
+    pass_kind, records,
 };
 pub(super) use progress::{progress_json, progress_table};
 pub(super) use status::{status_json, status_page};

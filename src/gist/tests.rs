@@ -249,6 +249,10 @@ fn records_in_quarantine_come_before_the_next_backfill() {
         ),
         "{eleven}"
     );
+    let unreadable =
+        v1::Evidence { counts: Some(v1::PassCounts { failed: 1, ..Default::default() }), ..verify.clone() };
+    let doubted = next(vec![unreadable, pass(0, false), verify.clone()]);
+    assert!(doubted.contains("Next: cutover verify SPEC, which"), "a backfill opens no gate: {doubted}");
     let none = next(vec![pass(11, false), pass(0, false), verify]);
     assert!(none.contains("Next: cutover backfill SPEC, then"), "{none}");
 }

@@ -13,9 +13,11 @@ const FRESH: Duration = Duration::from_secs(5);
 
 /// Both tables of a worker; `None` for a store without identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Identities {
-    pub(super) source: Option<Identity>,
-    pub(super) target: Option<Identity>,
+pub struct Identities {
+    /// The source table.
+    pub source: Option<Identity>,
+    /// The target table.
+    pub target: Option<Identity>,
 }
 
 /// The last answer of both stores.
@@ -23,7 +25,7 @@ pub(super) type Known = Mutex<Option<(Instant, Identities)>>;
 
 impl Stores {
     /// Asks both stores. Refuses a table that belongs to both.
-    pub(super) async fn identities(&self) -> Result<Identities, Error> {
+    pub async fn identities(&self) -> Result<Identities, Error> {
         let ask = async |store: &Arc<dyn Store>, side: Side| {
             store.identity().await.map_err(|error| Error::Store { store: side.name(), error })
         };
@@ -36,12 +38,6 @@ impl Stores {
             return Err(Error::SameTable { of_source, of_target });
         }
         Ok(Identities { source, target })
-    }
-
-    /// Source and target, for the controller.
-    pub async fn identities_for_wire(&self) -> Result<[Option<v1::StoreIdentity>; 2], Error> {
-        let Identities { source, target } = self.identities().await?;
-        Ok([source, target].map(to_wire))
     }
 
     /// Source and target, for people.
@@ -83,6 +79,7 @@ impl Stores {
     }
 }
 
-pub(super) fn to_wire(identity: Option<Identity>) -> Option<v1::StoreIdentity> {
+/// For the controller.
+pub fn to_wire(identity: Option<Identity>) -> Option<v1::StoreIdentity> {
     identity.map(|Identity { id, place, ledger, .. }| v1::StoreIdentity { id, place, ledger })
 }

@@ -287,7 +287,13 @@ impl Done {
 
     pub(super) fn unreadable(&mut self, side: Side, tenant: &str, key: &str, error: &StoreError) {
         self.counts.failed += 1;
-        let what = format!("unreadable in the {}", side.name());
+        let what = match error {
+            // The key is no key of that store, so it has no such record.
+            StoreError::Permanent { field, .. } if field == "key" => {
+                format!("can't be in the {}", side.name())
+            }
+            _ => format!("unreadable in the {}", side.name()),
+        };
         let example = format!("{what} {tenant:?}/{key:?}: {error}");
         self.findings.add(format!("{what}: {}", reason(error)), example);
     }

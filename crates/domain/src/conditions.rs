@@ -100,9 +100,20 @@ impl Conditions<'_> {
         if Mutation::FullPass.is_left_out() || since > 0 && counting.iter().any(shows) {
             return None;
         }
+        let too_early = |pass: &Evidence| {
+            let (kind, id) = (pass.job.kind.name(), &pass.job.id);
+            format!(
+                "the newest {kind} of these tenants, {id}, began before everybody had settled at {rung} (revision {since})"
+            )
+        };
         if let Some(doubt) = doubt.filter(|_| since > 0) {
-            let pass = &passes[doubt];
-            let (message, action) = (pass.told_unclean(), "fix these records, then run: cutover verify SPEC");
+            let compares =
+                |pass: &&Evidence| pass.job.kind == PassKind::Verify && pass.job.cover.covers(whom);
+            let newest = counting.iter().rev().find(compares).unwrap_or(&passes[doubt]);
+            let (message, action) = match newest.clean {
+                true => (too_early(newest), "cutover verify SPEC"),
+                false => (newest.told_unclean(), "fix these records, then run: cutover verify SPEC"),
+            };
             return Some(Unmet::of_change(Gate::FullPass, message, action));
         }
         let newest = self.document.evidence.iter().rev().find(|evidence| evidence.job.cover.covers(whom));
@@ -111,11 +122,7 @@ impl Conditions<'_> {
                 format!("a full pass has to cover these tenants after they have settled at {rung}")
             }
             Some(pass) if !pass.clean => pass.told_unclean(),
-            Some(pass) => format!(
-                "the newest pass over these tenants, {}, began before everybody had settled at {rung} (revision \
-                 {since})",
-                pass.job.id
-            ),
+            Some(pass) => too_early(pass),
             None => format!("no full pass covers these tenants since they reached {rung} (revision {since})"),
         };
         let action = match (since, whom) {
@@ -277,6 +284,13 @@ impl Migration {
         let document = &*self.document;
         let placements: Vec<Placement> = self.placements().collect();
         let mut unmet: Vec<Unmet> = document.restored().into_iter().collect();
+        unmet.extend(document.paused_why().map(|why| {
+            let action = format!(
+                "see to it, then: cutover resume {}. It may still be needed to go back",
+                document.key
+            );
+            Unmet::of_change(Gate::Paused, format!("the migration is paused {why}"), action)
+        }));
         let is_elsewhere = placements.iter().any(|placement| placement.rung != Rung::TargetOnly);
         if document.rollout().target_only_ppm() < PPM {
             let action = format!("cutover ramp {} --target-only 100 --wait", document.key);

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use cutover_proto::v1;
 use cutover_store::{
-    Store, StoreError,
+    Identity, Store, StoreError,
     spec::{Missing, OpenError, Spec, StoreSpec},
 };
 
@@ -22,15 +22,27 @@ pub(super) async fn check(global: &Global, path: &Path, report: &mut Report) {
     };
     report.ok(format!("it has no mistakes (migration {})", spec.migration));
     let is_known = migration(&global.of_spec(&spec), &spec, report).await;
-    if let Some(error) = side("source", &spec, &spec.source, report).await {
+    let source = side("source", &spec, &spec.source, report).await.unwrap_or_else(|error| {
         report.fail(format!("the source: {error}"), "");
-    }
-    match side("target", &spec, &spec.target, report).await {
-        Some(error) if passes::is_absent(&error) => {
-            no_table(global, &spec, is_known, &error, report).await;
+        None
+    });
+    let target = match side("target", &spec, &spec.target, report).await {
+        Ok(target) => target,
+        Err(error) => {
+            if passes::is_absent(&error) {
+                no_table(global, &spec, is_known, &error, report).await;
+            } else {
+                report.fail(format!("the target: {error}"), "");
+            }
+            None
         }
-        Some(error) => report.fail(format!("the target: {error}"), ""),
-        None => {}
+    };
+    if is_known
+        && source.is_some()
+        && target.is_some()
+        && let Err(refused) = passes::tables::check_these(global, &spec, [source, target]).await
+    {
+        report.fail_with(&refused);
     }
 }
 
@@ -62,34 +74,38 @@ async fn no_table(global: &Global, spec: &Spec, is_known: bool, error: &OpenErro
     }
 }
 
-/// One of its stores, opened as a pass opens it. Nothing is created. Returns why it can't be opened.
-async fn side(name: &str, spec: &Spec, store: &StoreSpec, report: &mut Report) -> Option<OpenError> {
+/// One of its stores, opened as a pass opens it. Nothing is created. Returns its identity, or why it can't be opened.
+async fn side(
+    name: &str,
+    spec: &Spec,
+    store: &StoreSpec,
+    report: &mut Report,
+) -> Result<Option<Identity>, OpenError> {
     let lookup = |name: &str| std::env::var(name).ok();
-    let opened = match within(store.open(Missing::Refuse, lookup)).await {
-        Some(Ok(opened)) => opened,
-        Some(Err(error)) => return Some(error),
-        None => {
-            silent(name, report);
-            return None;
-        }
+    let Some(opened) = within(store.open(Missing::Refuse, lookup)).await else {
+        silent(name, report);
+        return Ok(None);
     };
+    let opened = opened?;
     match within(look(spec, &*opened)).await {
-        Some(Ok(looked)) => looked.tell(name, report),
+        Some(Ok(looked)) => return Ok(looked.tell(name, report)),
         Some(Err(error)) => report.fail(format!("the {name}: {error}"), ""),
         None => silent(name, report),
     }
-    None
+    Ok(None)
 }
 
 struct Looked {
-    place: Option<String>,
+    identity: Option<Identity>,
     missing: Vec<String>,
     warnings: Vec<String>,
+    /// Why passes are refused.
+    refused: Option<String>,
 }
 
 impl Looked {
-    fn tell(self, name: &str, report: &mut Report) {
-        let place = self.place.unwrap_or_else(|| "a table that it can't name".to_owned());
+    fn tell(self, name: &str, report: &mut Report) -> Option<Identity> {
+        let place = self.identity.as_ref().map_or("a table that it can't name", |it| &it.place);
         report.ok(format!("the {name} answers: {place}"));
         for what in self.missing {
             report.warn(
@@ -98,16 +114,17 @@ impl Looked {
             );
         }
         self.warnings.iter().for_each(|what| report.warn(format!("the {name}: {what}"), ""));
+        self.refused.iter().for_each(|what| report.fail(format!("the {name}: {what}"), ""));
+        self.identity
     }
 }
 
 async fn look(spec: &Spec, store: &dyn Store) -> Result<Looked, StoreError> {
-    let mut warnings = store.warnings().await?;
-    warnings.extend(passes::expiring::warning(spec, store).await?);
     Ok(Looked {
-        place: store.identity().await?.map(|identity| identity.place),
+        identity: store.identity().await?,
         missing: store.missing_privileges().await?,
-        warnings,
+        warnings: store.warnings().await?,
+        refused: passes::expiring::warning(spec, store).await?,
     })
 }
 

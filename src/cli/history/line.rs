@@ -16,7 +16,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(super) struct Line {
     pub(super) revision: u64,
-    migration: String,
+    pub(super) migration: String,
     at_ms: u64,
     actor: String,
     reason: String,

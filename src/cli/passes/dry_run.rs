@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Global, out, render},
-    expiring, warned,
+    expiring,
 };
 use crate::jobs::{
     Plan, Stores,
@@ -52,13 +52,17 @@ pub(super) async fn say(
     };
     let warnings = match stores {
         Some(stores) => {
-            json!({ "source": warned::about(spec, &**source).await?, "target": warned::about(spec, &*stores.target).await? })
+            json!({ "source": source.warnings().await?, "target": stores.target.warnings().await? })
         }
-        None => json!({ "source": warned::about(spec, &**source).await? }),
+        None => json!({ "source": source.warnings().await? }),
     };
     let removes_by =
         [expiring::told(Some(&**source)).await?, expiring::told(stores.map(|stores| &*stores.target)).await?];
     let unmapped = scanned.unmapped().await?;
+    let unmapped_there = match other {
+        Some(other) => other.unmapped().await?,
+        None => Vec::new(),
+    };
     let looked = sample::look(spec, side, &**scanned, other, all).await?;
     let source = source.estimate().await?;
     let cost = Cost::of(spec, plan, side, [source, target], &looked);
@@ -73,6 +77,7 @@ pub(super) async fn say(
             "segments": plan.segments,
             "fingerprint": plan.fingerprint,
             "unmapped": unmapped,
+            "unmapped_there": unmapped_there,
             "warnings": warnings,
             "expires": expiring::to_json(spec, &removes_by),
             "checked": looked.checked,
@@ -112,6 +117,7 @@ pub(super) async fn say(
         estimate_lines(&cost).iter().for_each(|line| out::line(line));
         expiring::line(spec, &removes_by).iter().for_each(|line| out::line(line));
         left_behind(spec, side, &unmapped).iter().for_each(|line| out::line(line));
+        kept(side.other(), &unmapped_there).iter().for_each(|line| out::line(line));
         let (checked, misfits) = (looked.checked, looked.misfits);
         let verdict = match misfits {
             0 => "all fit and come back as they are".to_owned(),
@@ -145,6 +151,18 @@ pub(super) fn left_behind(spec: &Spec, side: Side, unmapped: &[String]) -> Optio
         format!(
             "warning: these columns of the {side} are not mapped, so they are NOT copied: {}. Map them under {section}, \
              unless they are to be left behind",
+            unmapped.join(", ")
+        )
+    })
+}
+
+/// Says which columns a pass does not write, in the store that it writes.
+pub(super) fn kept(side: Side, unmapped: &[String]) -> Option<String> {
+    (!unmapped.is_empty()).then(|| {
+        format!(
+            "warning: these columns of the {} are not mapped, so they keep what they hold, also for records that are \
+             written anew: {}",
+            side.name(),
             unmapped.join(", ")
         )
     })

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use cutover_proto::v1;
-use cutover_store::spec::Missing;
+use cutover_store::spec::{Missing, Spec};
 
 use super::{
     super::{Global, out, render},
@@ -36,8 +36,14 @@ pub(super) async fn tell(
     verify::show(values, false);
     if !evidence.clean {
         let remaining = evidence.counts.and_then(|counts| counts.remaining).unwrap_or_default();
-        let in_quarantine = if remaining.missing + remaining.stale > 0 { quarantined(spec).await } else { 0 };
-        render::advice(evidence, spec, in_quarantine).iter().for_each(|line| out::line(line));
+        let parsed = read(Path::new(spec)).ok();
+        let in_quarantine = match &parsed {
+            Some(spec) if remaining.missing + remaining.stale > 0 => quarantined(spec).await,
+            _ => 0,
+        };
+        let expires = parsed.is_some_and(|spec| spec.ttl.is_some());
+        let known = render::Known { spec, in_quarantine, expires };
+        render::advice(evidence, known).iter().for_each(|line| out::line(line));
         out::line(&verdict(evidence));
     }
     if useless.why.is_empty() {
@@ -64,8 +70,7 @@ fn verdict(evidence: &v1::Evidence) -> String {
 }
 
 /// Records that no pass can copy to the target. 0 also if the quarantine can't be read: this is for advice alone.
-async fn quarantined(spec: &str) -> u64 {
-    let Ok(spec) = read(Path::new(spec)) else { return 0 };
+async fn quarantined(spec: &Spec) -> u64 {
     let quarantine = spec.open_quarantine(Missing::Refuse, |name| std::env::var(name).ok()).await;
     let Ok(Some(quarantine)) = quarantine else { return 0 };
     let (mut rows, mut count) = (Rows::of(&*quarantine, &spec.migration, PATIENCE), 0);

@@ -29,13 +29,16 @@ pub(in crate::cli) async fn warning(spec: &Spec, store: &dyn Store) -> Result<Op
 
 /// Refuses a pass if a store removes records that the pass would take for lost, or bring back.
 pub(super) async fn check_stores(spec: &Spec, stores: &Stores) -> anyhow::Result<()> {
-    for (name, store) in [("source", &stores.source), ("target", &stores.target)] {
-        let warning = warning(spec, &**store).await.with_context(|| format!("the {name}"))?;
-        if let Some(why) = warning {
-            return Err(Failure::refused(format!("the {name}: {why}"), Vec::new()).into());
-        }
+    check_store("source", spec, &*stores.source).await?;
+    check_store("target", spec, &*stores.target).await
+}
+
+/// The same for one of them. `name`: which.
+pub(super) async fn check_store(name: &str, spec: &Spec, store: &dyn Store) -> anyhow::Result<()> {
+    match warning(spec, store).await.with_context(|| format!("the {name}"))? {
+        None => Ok(()),
+        Some(why) => Err(Failure::refused(format!("the {name}: {why}"), Vec::new()).into()),
     }
-    Ok(())
 }
 
 /// What a dry run says about a store: the attribute by which it removes records. `None`: it is not there.

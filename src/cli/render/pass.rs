@@ -158,9 +158,25 @@ pub(in crate::cli) fn migration_of(job: &str) -> &str {
     job.split('/').next().unwrap_or_default()
 }
 
-/// What to do about what a pass over the stores of a spec file has left, a line each.
-/// `in_quarantine`: records that don't fit the target, as far as it is known.
-pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str, in_quarantine: u64) -> Vec<String> {
+/// `1 record is`, or `5 records are`.
+fn are(count: u64) -> String {
+    format!("{} {}", records(count), if count == 1 { "is" } else { "are" })
+}
+
+/// What is known of a pass besides its counts.
+#[derive(Clone, Copy, Default)]
+pub(in crate::cli) struct Known<'a> {
+    /// The spec file, for commands to copy.
+    pub(in crate::cli) spec: &'a str,
+    /// Records that don't fit the target, as far as it is known.
+    pub(in crate::cli) in_quarantine: u64,
+    /// Whether records expire.
+    pub(in crate::cli) expires: bool,
+}
+
+/// What to do about what a pass has left, a line each.
+pub(in crate::cli) fn advice(evidence: &v1::Evidence, known: Known<'_>) -> Vec<String> {
+    let Known { spec, in_quarantine, expires } = known;
     let counts = evidence.counts.unwrap_or_default();
     let remaining = counts.remaining.unwrap_or_default();
     let migration = migration_of(&evidence.job);
@@ -179,17 +195,23 @@ pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str, in_quarantine:
     }
     if remaining.unversioned > 0 {
         lines.push(format!(
-            "{} records without a version are in the target alone: the source's were deleted without an SDK",
-            remaining.unversioned
+            "{} in the target alone, without a version: the source's were deleted, or the target's inserted, without an \
+             SDK",
+            are(remaining.unversioned)
         ));
         lines.push(format!("  to delete them: cutover verify {spec} --repair --remove-extra --reason TEXT"));
-        lines.push(format!(
-            "  to keep them: cutover ramp {migration} --target-first PCT --override full-pass --reason TEXT"
-        ));
+        let all = if expires {
+            String::new()
+        } else {
+            format!(
+                ", or for all at once: cutover ramp {migration} --target-first PCT --override full-pass --reason TEXT"
+            )
+        };
+        lines.push(format!("  to keep them: write them once with an SDK{all}"));
     }
     let behind = remaining.missing + remaining.stale;
     if behind > 0 && evidence.kind() != v1::PassKind::Reverse {
-        lines.push(format!("{} are missing or older in the target", records(behind)));
+        lines.push(format!("{} missing or older in the target", are(behind)));
         if in_quarantine > 0 {
             lines.push(format!(
                 "  {} in quarantine don't fit, so no pass can copy them. Fix them: cutover quarantine list {spec}",
@@ -198,11 +220,9 @@ pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str, in_quarantine:
         }
         let others = if in_quarantine > 0 { "then" } else { "to copy them" };
         lines.push(format!("  {others}: cutover backfill {spec}, or cutover verify {spec} --repair"));
-        if remaining.missing > 0 {
-            lines.push(
-                "  if records expire (ttl), nothing is added where the target is read: first ramp those tenants to mirrored"
-                    .to_owned(),
-            );
+        if remaining.missing > 0 && expires {
+            let line = "  records expire (ttl), so nothing is added where the target is read: first ramp those tenants to mirrored";
+            lines.push(line.to_owned());
         }
     }
     let failed = evidence.counts.unwrap_or_default().failed;
@@ -212,12 +232,15 @@ pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str, in_quarantine:
             "  correct them with the store's own tools. If only the target's is wrong, and its tenant was never at \
              target-only: delete it there, then cutover backfill {spec}"
         ));
+        lines.push(
+            "  a record that another spec wrote can be written again by an SDK: docs/spec.md, \"Changing a spec\"".to_owned(),
+        );
     }
     if evidence.kind() == v1::PassKind::Reverse {
         if remaining.missing > 0 {
             lines.push(format!(
-                "{} are in the source alone, and the target may never have had them: they were not deleted",
-                records(remaining.missing)
+                "{} in the source alone, and the target may never have had them: they were not deleted",
+                are(remaining.missing)
             ));
             lines.push("  write or delete them once more with an SDK, then run this again".to_owned());
         }
@@ -242,26 +265,23 @@ pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str, in_quarantine:
     }
     if stamped > 0 {
         lines.push(format!(
-            "{stamped} records are in the target alone although they have a version: the source's were deleted, \
-             or the target's written, without an SDK"
+            "{} in the target alone although there is a version: the source's were deleted, or the target's written, \
+             without an SDK",
+            are(stamped)
         ));
         lines.push("  write or delete them once more with an SDK, then run this again".to_owned());
     }
     if remaining.different > 0 {
         lines.push(format!(
-            "{} records have the same version but other content: one of them was written without an SDK",
-            remaining.different
+            "{} of the same version, but of other content: the source's or the target's was written without an SDK",
+            are(remaining.different)
         ));
         lines.push("  write them once more with an SDK, then run this again".to_owned());
     }
     if remaining.ahead > 0 {
         lines.push(format!(
             "{} newer in the target: something wrote them in one of the stores without an SDK",
-            if remaining.ahead == 1 {
-                "1 record is".to_owned()
-            } else {
-                format!("{} records are", remaining.ahead)
-            }
+            are(remaining.ahead)
         ));
         lines.push("  write them once more with an SDK, which stamps them, then run this again".to_owned());
     }

@@ -28,6 +28,7 @@ pub(in crate::grpc) fn evidence(evidence: &Evidence) -> v1::Evidence {
         canceled_by: canceled_by.as_ref().map(super::attribution),
         findings: findings.iter().map(finding_to_wire).collect(),
         differ_at_most: evidence.differ_at_most(),
+        fingerprint: job.fingerprint.clone(),
     }
 }
 

@@ -240,7 +240,9 @@ fn what(record: &TokenRecord) -> String {
 }
 
 fn until(record: &TokenRecord, now_ms: u64) -> String {
-    record.expires_ms.map_or_else(String::new, |at_ms| format!(", expires in {}", span(at_ms - now_ms)))
+    // Who asked has counted from a moment before.
+    let valid = |at_ms: u64| at_ms.saturating_sub(now_ms).next_multiple_of(60_000);
+    record.expires_ms.map_or_else(String::new, |at_ms| format!(", valid for {}", span(valid(at_ms))))
 }
 
 /// The part of a caller's text that an error repeats.

@@ -287,6 +287,8 @@ async fn a_source_that_was_recreated_needs_an_operators_word_and_a_new_pass() {
     let other = "this pass has the source table orders of";
     at(url, &format!("backfill {path} --dry-run")).await.fails(&[other]);
     at(url, &format!("quarantine retry {path}")).await.fails(&[other]);
+    let said = at(url, &format!("doctor {path}")).await;
+    assert!(said.code == 1 && said.out.contains(other), "{said:?}");
     assert_eq!(at(url, "jobs orders").await.done(), "no pass is under way\n");
     at(url, &format!("backfill {path} --new-tables source")).await.fails(&["--reason"]);
     at(url, "ramp orders --target-first 100 --dry-run").await.done();

@@ -74,21 +74,18 @@ async fn the_spec_and_the_tables_agree_on_what_expires() {
     let path = dir.path().join("orders.toml");
     let file = path.display();
     at(controller, "create orders --source one --target other").await.done();
-    for (ttl, warning) in [
-        ("", "warning: the source: TTL is on (attribute expires_at)"),
-        (
-            "ttl = \"other\"\n",
-            "warning: the source: TTL is on for the attribute expires_at, but the spec has",
-        ),
+    for (ttl, refusal) in [
+        ("", "the source: TTL is on (attribute expires_at)"),
+        ("ttl = \"other\"\n", "the source: TTL is on for the attribute expires_at, but the spec has"),
     ] {
         std::fs::write(&path, spec(ttl)).unwrap();
-        let said = at(controller, &format!("backfill {file} --create-tables --dry-run")).await;
-        assert!(said.code == 0 && said.err.contains(warning), "{said:?}");
-        let refusal = warning.trim_start_matches("warning: ");
-        for verb in ["backfill", "verify", "reverse", "quarantine retry"] {
+        for verb in ["backfill --dry-run", "backfill", "verify", "reverse", "quarantine retry"] {
             let said = at(controller, &format!("{verb} {file} {}", made(verb))).await;
-            assert!(said.code != 0 && said.err.contains(refusal), "{verb}: {said:?}");
+            assert!(said.code == 65 && said.err.contains(refusal), "{verb}: {said:?}");
         }
+        let failed = format!("  failed   {refusal}");
+        let said = at(controller, &format!("doctor {file}")).await;
+        assert!(said.out.contains(&failed), "{said:?}");
     }
     std::fs::write(&path, spec("ttl = \"expires_at\"\n")).unwrap();
     let said = at(controller, &format!("backfill {file} --create-tables --dry-run")).await;

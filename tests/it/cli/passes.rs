@@ -269,7 +269,7 @@ async fn a_pass_does_not_go_on_in_a_target_that_was_made_anew() {
     std::fs::write(&spec, limits).unwrap();
     let anew = at(url, &backfill).await;
     assert!(anew.out.contains("NOT clean: 8000 scanned, 8000 copied, 1 EXTRA in the target"), "{anew:?}");
-    assert!(anew.out.contains("1 records are in the target alone"), "what the service wrote: {anew:?}");
+    assert!(anew.out.contains("1 record is in the target alone"), "what the service wrote: {anew:?}");
 }
 
 #[cfg(feature = "mysql")]

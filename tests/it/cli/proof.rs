@@ -229,6 +229,7 @@ async fn an_exported_file_is_verified_without_a_controller() {
     };
     verify(&with(2, &other)).await.fails(&["revision 3 shows another trip"]);
     verify(&[lines[0], lines[2], lines[3]].join("\n")).await.fails(&["revision 2 is missing: 3 follows 1"]);
+    verify(&[lines[0], lines[2], lines[3]].join("\n")).await.fails(&["exported with a key"]);
     verify(&[lines[0], lines[2], lines[1], lines[3]].join("\n")).await.fails(&["revision 2 is missing"]);
     verify(&[lines[0], lines[1], lines[1]].join("\n")).await.fails(&["revision 2 is in the wrong place"]);
     verify("").await.fails(&["has no events"]);

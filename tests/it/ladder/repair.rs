@@ -95,6 +95,35 @@ fn what_a_verification_found_is_gone_only_once_a_verification_says_so() {
     }
 }
 
+/// The newest verification is the clean one: what it lacks is that it began in time.
+#[test]
+fn a_clean_verification_that_began_too_early_is_not_called_unclean() {
+    let mut world = World::new();
+    let settle = |world: &mut World| (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
+    world.happen(&Happening::Ramp([Some(PPM), None, None, None]));
+    settle(&mut world);
+    assert!(world.ask("orders/found", PassKind::Verify, false));
+    let counts = PassCounts { failed: 1, ..PassCounts::default() };
+    let (id, ledgers, findings) = ("orders/found".to_owned(), Ledgers::default(), Vec::new());
+    assert!(world.change(&Change::FinishJob { id, counts, findings, complete: true, ledgers }));
+    assert!(world.ask("orders/gone", PassKind::Verify, false));
+    world.stop("orders/gone", true);
+    world.happen(&Happening::Ramp([Some(PPM), Some(PPM), None, None]));
+    settle(&mut world);
+    let up = Change::SetRollout {
+        shares: Shares { target_first_ppm: Some(PPM), ..Shares::default() },
+        ask: Ask { wait: false, overrides: Vec::new() },
+    };
+    let refused = world.applied(&up).unwrap_err();
+    let Refusal::Unmet(unmet) = &refused else { panic!("{refused:?}") };
+    let told = &unmet.iter().find(|unmet| unmet.gate == Gate::FullPass).unwrap().message;
+    let says = "the newest verification of these tenants, orders/gone, began before everybody had settled at mirrored";
+    assert!(told.starts_with(says), "{told}");
+    assert!(world.ask("orders/again", PassKind::Verify, false));
+    world.stop("orders/again", true);
+    assert!(world.may_go_up());
+}
+
 #[test]
 fn a_pass_after_its_cancellation_waits_for_its_last_writes() {
     let mut world = copied();

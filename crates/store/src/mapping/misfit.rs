@@ -148,7 +148,9 @@ pub enum Reason {
     #[error("a field of the store has the same name: give that another one in the spec")]
     Field,
     /// A column and the overflow hold the same attribute, or one where the other needs a map.
-    #[error("both its column and the overflow hold it: somebody else wrote the row, clear one")]
+    #[error(
+        "both its column and the overflow hold it: a program or a process with another spec wrote the row. Write the record again, or clear one"
+    )]
     Both,
     /// The columns have an element of a list, but not those before it.
     #[error("the elements before it are missing: somebody else wrote the row, correct it there")]

@@ -25,7 +25,14 @@ pub enum OpenError {
     NotBuilt(&'static str),
     /// The store can't be used.
     #[error("{}", opening(.0))]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+/// Not its source: the message has all of it already.
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// Whoever opens a store writes nothing, so it need not be said that nothing was written.
