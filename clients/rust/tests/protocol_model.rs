@@ -24,6 +24,8 @@ mod mutation;
 mod mutations;
 #[path = "protocol_model/operations.rs"]
 mod operations;
+#[path = "protocol_model/overrides.rs"]
+mod overrides;
 #[path = "protocol_model/properties.rs"]
 mod properties;
 #[path = "protocol_model/protocol.rs"]
@@ -34,6 +36,8 @@ mod put_if;
 mod queries;
 #[path = "protocol_model/replaced.rs"]
 mod replaced;
+#[path = "protocol_model/restart.rs"]
+mod restart;
 #[path = "protocol_model/reversed.rs"]
 mod reversed;
 #[path = "protocol_model/scenario.rs"]
@@ -46,5 +50,7 @@ mod source_wins;
 mod state;
 #[path = "protocol_model/stores.rs"]
 mod stores;
+#[path = "protocol_model/stuck.rs"]
+mod stuck;
 #[path = "protocol_model/versions.rs"]
 mod versions;

@@ -10,6 +10,7 @@ use cutover_client::{
 
 use crate::{
     history::OPEN,
+    restart::Known,
     state::{Client, DELETED, Doing, Held, Record, State, When, Work},
 };
 
@@ -58,6 +59,9 @@ impl State {
         for client in &mut self.clients {
             client.heard -= oldest;
             client.saved.iter_mut().for_each(|saved| *saved -= oldest);
+            if let Known::Assumed(revision) = &mut client.known {
+                *revision = revision.saturating_sub(oldest);
+            }
             if let Some(doing) = &mut client.doing {
                 doing.begun -= oldest;
             }
@@ -66,6 +70,7 @@ impl State {
         let earlier = |since: &mut Option<u8>| *since = since.map(|since| since.saturating_sub(oldest));
         earlier(&mut self.ladder.mirrored_since);
         earlier(&mut self.ladder.target_first_since);
+        self.ladder.since = self.ladder.since.saturating_sub(oldest);
     }
 
     fn rename_versions(&mut self, rename: &mut impl FnMut(Version) -> Version) {
@@ -199,7 +204,8 @@ impl Client {
             )
         });
         let lease = (self.leased, self.saved, self.life);
-        hash(&(self.heard, self.gone_back, self.evicted, self.left_behind, self.forgotten, lease, work))
+        let controller = (self.evicted, self.left_behind, self.forgotten, self.known);
+        hash(&(self.heard, self.gone_back, controller, lease, work))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     coverage::Branch,
     mutation::Omission,
     protocol::Protocol,
+    restart::Known,
     state::{Client, Life, ModelPass, Revision, State},
 };
 
@@ -26,7 +27,8 @@ enum Wait {
 impl Protocol {
     /// Takes the scenario's next step, if it may be taken now.
     pub(crate) fn step(&self, state: &State) -> Option<State> {
-        let next = *self.scenario.steps.get(usize::from(state.ladder.taken))?;
+        let next =
+            *self.scenario.steps.get(usize::from(state.ladder.taken)).filter(|_| state.ladder.asked)?;
         let from = state.ladder.rung();
         // Not a step, but a change of policy: it waits for nobody.
         let guard_off = from == TargetFirst && next == TargetFirst;
@@ -48,7 +50,7 @@ impl Protocol {
             self.coverage.note(Branch::Undone);
         }
         let mut after = state.clone();
-        let before = state.ladder.newest();
+        let before = state.ladder.since;
         for client in after.clients.iter_mut().filter(|client| client.heard < before && self.is_lost(client))
         {
             client.left_behind = true;
@@ -68,6 +70,8 @@ impl Protocol {
         let Revision { local_guard, .. } = ladder.revision(ladder.newest());
         ladder.window.push(Revision { rung: next, no_fallback, local_guard });
         let newest = ladder.newest();
+        ladder.since = newest;
+        self.end_override(ladder, from, next);
         let since = |at_least: Rung, before: Option<u8>| match keeps {
             true => before,
             false => (next >= at_least && next != Hold).then(|| before.unwrap_or(newest)),
@@ -95,6 +99,7 @@ impl Protocol {
         let newest = ladder.revision(ladder.newest());
         ladder.taken += 1;
         ladder.window.push(Revision { local_guard: false, ..newest });
+        ladder.since = ladder.newest();
         if !self.has(Omission::LocalGuardOffUnheard) {
             ladder.target_first_since = Some(ladder.newest());
             ladder.full_since_target_first = false;
@@ -105,24 +110,24 @@ impl Protocol {
 
     fn acknowledged(&self, state: &State, next: Rung) -> bool {
         let ladder = &state.ladder;
-        let (rung, newest) = (ladder.rung(), ladder.newest());
+        let (rung, since) = (ladder.rung(), ladder.since);
         let up = next >= rung && rung != Hold;
         let from_target_only = !up && (rung == TargetOnly || ladder.was == TargetOnly);
         match wait_for(rung, ladder.was, next) {
             // A restored store knows of no step that anybody could be waited for.
             _ if next == Hold && self.scenario.restored => true,
             Wait::Nothing => true,
-            Wait::Quiesced if up && self.has(Omission::ReceiptGoingUp) => state.received(newest),
+            Wait::Quiesced if up && self.has(Omission::ReceiptGoingUp) => state.received(since),
             Wait::Quiesced if from_target_only && self.has(Omission::ReceiptFromTargetOnly) => {
-                state.received(newest)
+                state.received(since)
             }
             Wait::Quiesced if rung == Hold && self.has(Omission::HoldLeftEarly) => true,
             Wait::Received if self.has(Omission::EverybodyLost) => true,
             Wait::Received => {
-                self.has(Omission::NoBarrier) || self.received(&self.without_lost(state), newest)
+                self.has(Omission::NoBarrier) || self.received(&self.without_lost(state), since)
             }
             Wait::Quiesced if next == TargetOnly && self.has(Omission::LocalGuardOffUnheard) => true,
-            Wait::Quiesced => self.quiesced(state, newest),
+            Wait::Quiesced => self.quiesced(state, since),
         }
     }
 
@@ -147,7 +152,9 @@ impl Protocol {
     }
 
     fn is_lost(&self, client: &Client) -> bool {
-        self.scenario.fenced && client.life.is_on_stream() && !client.leased || client.life == Life::Killed
+        let is_silent = self.scenario.fenced && client.life.is_on_stream() && !client.leased;
+        let unheard = client.known == Known::Unheard && self.has(Omission::UnheardAreLost);
+        is_silent || client.life == Life::Killed || unheard
     }
 
     fn received(&self, state: &State, revision: u8) -> bool {
@@ -168,6 +175,9 @@ impl Protocol {
                 }
             }),
             Some(Omission::AcknowledgedUnsaved) => each(&|client| client.saved = None),
+            Some(Omission::MembersForgotten) => {
+                each(&|client| client.evicted |= client.known == Known::Unheard);
+            }
             _ => {}
         }
         seen
@@ -177,13 +187,14 @@ impl Protocol {
         let ladder = &state.ladder;
         match (ladder.rung(), next) {
             (Mirrored, Mirrored) if self.has(Omission::ResidualWaitTooEarly) => state.late.is_empty(),
-            (Mirrored, TargetFirst) if self.scenario.lazy => ladder.swept || ladder.full_since_mirrored,
-            (Mirrored, TargetFirst) => ladder.full_since_mirrored || self.has(Omission::PassSkipped),
             (TargetFirst, TargetOnly)
                 if ladder.revision(ladder.newest()).local_guard && !self.has(Omission::LocalGuardLeftOn) =>
             {
                 false
             }
+            (Mirrored, TargetFirst) | (TargetFirst, TargetOnly) if self.is_overridden(ladder, next) => true,
+            (Mirrored, TargetFirst) if self.scenario.lazy => ladder.swept || ladder.full_since_mirrored,
+            (Mirrored, TargetFirst) => ladder.full_since_mirrored || self.has(Omission::PassSkipped),
             (TargetFirst | Hold, TargetOnly) => {
                 ladder.full_since_target_first || self.has(Omission::PassSkippedAfterLazy)
             }

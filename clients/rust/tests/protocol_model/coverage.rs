@@ -80,6 +80,10 @@ listed! {
         Expired,
         Removed,
         Buried,
+        Overridden,
+        NeighbourStepped,
+        ControllerRestarted,
+        HeardAgain,
     }
 }
 
@@ -97,6 +101,10 @@ impl Branch {
         Self::Expired,
         Self::Removed,
         Self::Buried,
+        Self::Overridden,
+        Self::NeighbourStepped,
+        Self::ControllerRestarted,
+        Self::HeardAgain,
     ];
 
     pub(crate) const fn reached(rung: Rung) -> Self {

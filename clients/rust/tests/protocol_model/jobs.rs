@@ -38,7 +38,7 @@ impl Protocol {
         let for_mirrored = pass == ModelPass::Reverse
             && rung == Rung::TargetFirst
             && ladder.floor
-            && (self.settled(state, Some(ladder.newest())) && landed || self.has(Omission::ReverseEarly));
+            && (self.settled(state, Some(ladder.since)) && landed || self.has(Omission::ReverseEarly));
         let counts = for_target_first || for_target_only || for_mirrored;
         if !counts && !self.scenario.early_passes {
             return None;
@@ -129,7 +129,7 @@ impl Protocol {
         let settled = match self.mutation {
             Some(Omission::SweepUnconditioned) => return ladder.rung() == Rung::Mirrored,
             Some(Omission::NoSecondBarrier) => self.settled(state, ladder.mirrored_since),
-            _ => ladder.drained && self.settled(state, Some(ladder.newest())),
+            _ => ladder.drained && self.settled(state, Some(ladder.since)),
         };
         ladder.rung() == Rung::Mirrored && settled && landed
     }

@@ -6,6 +6,7 @@ use crate::{
     coverage::Branch,
     mutation::Omission,
     protocol::{Action, Protocol},
+    restart::Known,
     state::{Client, Doing, Life, State, Work},
 };
 
@@ -34,7 +35,7 @@ impl Protocol {
             return;
         }
         let has_ended = !client.leased || self.has(Omission::CountedOutEarly);
-        if expires && has_ended && !client.evicted {
+        if expires && has_ended && !client.evicted && !self.is_waited_for_for_ever(client) {
             actions.push(Action::CountOut(at));
         }
         if client.doing.is_some() && !client.leased && !client.life.has_deadlines() {
@@ -111,7 +112,7 @@ impl Protocol {
         let mut after = state.clone();
         let newest = after.ladder.newest();
         let client = &mut after.clients[at];
-        (client.heard, client.leased) = (newest, true);
+        (client.heard, client.leased, client.evicted) = (newest, true, false);
         self.coverage.note(Branch::Asked);
         after
     }
@@ -146,7 +147,7 @@ impl Protocol {
             (client.heard, client.gone_back) = (newest, false);
         }
         (client.evicted, client.left_behind, client.forgotten) = (false, false, false);
-        client.leased = true;
+        (client.leased, client.known) = (true, Known::Heard);
         client.life = if client.life == Life::Sidecar { Life::Sidecar } else { Life::Watching };
         self.coverage.note(Branch::CameBack);
         if !is_told || self.has(Omission::ComesBackUntold) {
@@ -209,7 +210,7 @@ impl Protocol {
         client.saved?;
         (client.heard, client.life, client.doing) = (newest, Life::Watching, None);
         (client.evicted, client.left_behind, client.forgotten) = (false, false, false);
-        (client.leased, client.gone_back) = (true, false);
+        (client.leased, client.gone_back, client.known) = (true, false, Known::Heard);
         self.coverage.note(Branch::Succeeded);
         // One of them is enough.
         let is_left = self.has(Omission::SucceedsTheLiving) || self.has(Omission::SucceedsACopy);

@@ -111,7 +111,7 @@ pub(crate) enum Omission {
     ComesBackUntold,
     /// Any answer of the controller brings back the right to act of a client that was left behind.
     AnswersRevive,
-    /// Callers of remote decisions are not waited for: any later commit, or a restart, forgets them.
+    /// Callers of remote decisions are not waited for: any later commit forgets them.
     CallersForgotten,
     /// A caller's older answers count as gone once it has a newer one.
     NewerAnswerCounts,
@@ -133,6 +133,32 @@ pub(crate) enum Omission {
     SucceedsACopy,
     /// A controller that was frozen takes everybody for lost.
     EverybodyLost,
+    /// An override is for all tenants.
+    OverrideForEverybody,
+    /// A later request inherits the overrides of others that are under way.
+    OverrideSpreads,
+    /// A later request ends them.
+    OverrideRevoked,
+    /// An override stays after its tenant has arrived or turned back.
+    OverrideOutlives,
+    /// An override leads further up than its request.
+    OverrideLeadsFurther,
+    /// A restarted controller takes it for granted that everybody has acknowledged the newest revision.
+    RestartAssumesAcknowledged,
+    /// A client that holds an older snapshot, and registers after a restart, counts as one that never had any.
+    HoldersAreNew,
+    /// A restarted controller waits only for those whom it has heard.
+    MembersForgotten,
+    /// A restarted controller takes whom it has not heard yet for lost.
+    UnheardAreLost,
+    /// A restarted controller does not know that it has counted somebody out.
+    CountedOutForgotten,
+    /// A restarted controller does not know who has left a file.
+    ParkedForgottenAtRestart,
+    /// A restarted controller does not know that anybody has asked for decisions.
+    CallersForgottenAtRestart,
+    /// A restarted controller waits for a file for ever.
+    FileWaitedForForEver,
     /// The scenario's steps need not be between neighbours.
     Jumps,
 }

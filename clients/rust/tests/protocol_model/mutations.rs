@@ -338,7 +338,7 @@ fn counted_out_and_back_without_being_told() {
 }
 
 #[test]
-fn callers_forgotten_by_a_later_commit_or_a_restart() {
+fn callers_forgotten_by_a_later_commit() {
     missed(Omission::CallersForgotten, CALLED);
 }
 

@@ -15,7 +15,9 @@ use crate::{
     history::{History, Order},
     mutation::Omission,
     operations::Kind,
+    overrides::Neighbour,
     properties,
+    restart::Known,
     scenario::Scenario,
     state::{Client, DELETED, Ladder, Life, ModelPass, Record, Revision, State, Work},
     stores::Fate,
@@ -58,9 +60,18 @@ pub(crate) enum Action {
     Start(usize),
     /// Another process takes over the file of one that has ended.
     Succeed(usize),
-    /// The controller is restarted: it does not know whom it has left behind.
+    /// The controller does not know any more whom it has left behind.
     Forget,
+    /// The controller is restarted.
+    Restart,
+    /// The restarted controller hears a client.
+    Report(usize),
     Step,
+    /// Somebody pins the other tenant, and overrides the full pass.
+    Pin,
+    /// Somebody asks for the scenario's steps.
+    Ramp,
+    NeighbourSteps,
     BeginPass(ModelPass),
     GoOn(usize, Fate),
     Land(usize),
@@ -185,6 +196,7 @@ impl Model for Protocol {
             evicted: false,
             left_behind: false,
             forgotten: false,
+            known: Known::Heard,
             leased: true,
             saved: self.scenario.saved.then_some(0),
             life: Life::Watching,
@@ -204,6 +216,7 @@ impl Model for Protocol {
         let ladder = Ladder {
             taken: 0,
             window: vec![revision],
+            since: 0,
             was: rung,
             mirrored_since: (rung >= Rung::Mirrored).then_some(0),
             target_first_since: (rung >= Rung::TargetFirst).then_some(0),
@@ -212,6 +225,9 @@ impl Model for Protocol {
             full_since_mirrored: rung >= Rung::TargetFirst,
             full_since_target_first: rung == Rung::TargetOnly,
             swept: false,
+            overridden: self.scenario.overridden,
+            asked: !self.scenario.neighbour,
+            neighbour: self.scenario.neighbour.then_some(Neighbour::Waiting),
         };
         let acknowledged = truth.map(Record::seen);
         let deleted = acknowledged.filter(|seen| seen.tombstone).map(|seen| seen.version);
@@ -239,6 +255,8 @@ impl Model for Protocol {
             self.client_actions(state, at, client, actions);
         }
         actions.push(Action::Step);
+        Self::neighbour_actions(state, actions);
+        self.restart_actions(state, actions);
         Self::expiring_actions(state, actions);
         if state.clients.iter().any(|client| client.left_behind && !client.forgotten) {
             actions.push(Action::Forget);
@@ -320,7 +338,12 @@ impl Model for Protocol {
             Action::Start(client) => self.start(state, client)?,
             Action::Succeed(client) => self.succeed(state, client)?,
             Action::Forget => self.forget(state),
+            Action::Restart => self.restart(state),
+            Action::Report(client) => self.report(state, client)?,
             Action::Step => self.step(state)?,
+            Action::Pin => Self::pin(state),
+            Action::Ramp => self.ramp(state),
+            Action::NeighbourSteps => self.neighbour_steps(state),
             Action::BeginPass(pass) => self.begin_pass(state, pass)?,
             Action::GoOn(job, fate) => self.go_on(state, job, fate)?,
             Action::Land(late) => self.land_late(state, late),
@@ -332,8 +355,7 @@ impl Model for Protocol {
             Action::Time => self.time(state)?,
             Action::Remove(store) => self.remove(state, store),
             Action::Purge => {
-                let settled =
-                    state.ladder.rung() == Rung::TargetOnly && state.quiesced(state.ladder.newest());
+                let settled = state.ladder.rung() == Rung::TargetOnly && state.quiesced(state.ladder.since);
                 let mut after = state.clone();
                 after.stores.target.take_if(|record| settled && record.seen().tombstone)?;
                 after

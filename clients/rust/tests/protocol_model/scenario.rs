@@ -35,6 +35,12 @@ pub(crate) struct Scenario {
     pub(crate) callers: usize,
     /// This many clients after those are sidecars: another process makes the store calls of each operation.
     pub(crate) sidecars: usize,
+    /// The controller may be restarted, at any time and as often as it gets.
+    pub(crate) restarts: bool,
+    /// The request for the steps came with an override of the full pass, up to this rung.
+    pub(crate) overridden: Option<Rung>,
+    /// There is another tenant, and somebody has to ask for the steps: see [`Neighbour`](crate::overrides::Neighbour).
+    pub(crate) neighbour: bool,
     /// The controller's store is restored in between, and everybody is put on hold.
     pub(crate) restored: bool,
     /// Between target-first and target-only everybody is on hold, so the two are never live together. A proposal.
@@ -100,6 +106,9 @@ pub(crate) const PLAIN: Scenario = Scenario {
     saved: false,
     callers: 0,
     sidecars: 0,
+    restarts: false,
+    overridden: None,
+    neighbour: false,
     restored: false,
     around_by_hold: false,
     foreign: false,

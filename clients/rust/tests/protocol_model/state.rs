@@ -7,7 +7,7 @@ use cutover_client::{
     store::Version,
 };
 
-use crate::history::History;
+use crate::{history::History, overrides::Neighbour, restart::Known};
 
 /// What a store holds. Versions are ranks; contents are identified by their writers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,6 +73,7 @@ pub(crate) struct Client {
     pub(crate) left_behind: bool,
     /// The controller was restarted since, and does not know of that.
     pub(crate) forgotten: bool,
+    pub(crate) known: Known,
     /// It may act: begin operations, make calls, and acknowledge.
     pub(crate) leased: bool,
     /// The revision in its file, while that has not expired.
@@ -201,6 +202,8 @@ pub(crate) struct Ladder {
     pub(crate) taken: u8,
     /// Revisions that somebody may still route by; the last is the newest.
     pub(crate) window: Vec<Revision>,
+    /// The revision of the last step. Later ones are steps of another tenant.
+    pub(crate) since: u8,
     /// The rung that the last step left.
     pub(crate) was: Rung,
     /// The revision since which it has been at mirrored or above without interruption.
@@ -216,6 +219,11 @@ pub(crate) struct Ladder {
     pub(crate) full_since_mirrored: bool,
     pub(crate) full_since_target_first: bool,
     pub(crate) swept: bool,
+    /// Steps up to this rung need no full pass.
+    pub(crate) overridden: Option<Rung>,
+    /// Somebody has asked for the scenario's steps.
+    pub(crate) asked: bool,
+    pub(crate) neighbour: Option<Neighbour>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -318,7 +326,7 @@ impl Ladder {
 
     /// Whether this revision follows the second barrier in mirrored.
     pub(crate) fn is_drained(&self, begun: u8) -> bool {
-        self.drained && begun == self.newest()
+        self.drained && begun >= self.since
     }
 
     pub(crate) fn revision(&self, at: u8) -> Revision {
@@ -361,14 +369,15 @@ impl Client {
     fn has_received(&self, revision: u8) -> bool {
         match self.life {
             Life::Caller => self.heard >= revision || !self.leased,
+            _ if self.known == Known::Unheard => false,
             Life::Watching | Life::Parked | Life::Offline | Life::Sidecar | Life::Killed => {
-                self.saved.unwrap_or(self.heard).min(self.heard) >= revision
+                self.is_assumed(revision) || self.saved.unwrap_or(self.heard).min(self.heard) >= revision
             }
         }
     }
 
     fn has_ended(&self, revision: u8) -> bool {
         let is_over = |doing: &Doing| doing.begun >= revision || self.life.has_deadlines() && !doing.leased;
-        self.doing.as_ref().is_none_or(is_over)
+        self.doing.as_ref().is_none_or(is_over) || self.is_assumed(revision)
     }
 }
