@@ -122,6 +122,18 @@ fn the_document_of_the_simulation_has_every_rule_that_can_be_left_out() {
 }
 
 #[test]
+fn the_document_of_the_simulation_has_every_rule_that_the_model_leaves_out() {
+    let text = include_str!("../../docs/simulation.md");
+    let model = include_str!("../../clients/rust/tests/protocol_model/mutation.rs");
+    let names: Vec<_> =
+        model.lines().filter_map(|line| line.strip_prefix("    ")?.strip_suffix(',')).collect();
+    assert!(names.len() > 60, "{names:?}");
+    let is_missing = |name: &&&str| !text.lines().any(|line| line.starts_with(&format!("| `{name}` |")));
+    let missing: Vec<_> = names.iter().filter(is_missing).collect();
+    assert!(missing.is_empty(), "no row tells which switch leaves these out: {missing:?}");
+}
+
+#[test]
 fn a_wrong_command_is_found() {
     let cli = Cli::command();
     let found = |text: &str| mistakes(&cli, "docs/a.md", text).len();

@@ -393,8 +393,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.tasks.abort();
-        // Migrators may outlive the client, but nothing would update their routing.
-        self.current.close();
+        self.current.dropped();
         self.persist.iter().for_each(Saver::release_if_idle);
     }
 }

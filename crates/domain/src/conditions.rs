@@ -8,7 +8,7 @@ use cutover_core::{
 
 use super::{
     Document, Evidence, Fleet, Gate, Group, Migration, PassKind, Placement, Rollout, Shares, State, Tenant,
-    Unmet, Wait, Whom,
+    TenantRow, Unmet, Wait, Whom,
     barrier::{NAMED_MAX, names, what_to_do},
     goal::Stuck,
     percent,
@@ -369,7 +369,9 @@ impl Migration {
     pub(super) fn keeps_level(&self, fleet: &Fleet) -> Option<Unmet> {
         let document = &*self.document;
         let key = &document.key;
-        let mut elsewhere = self.tenants.iter().filter(|(_, row)| row.placement.rung > Rung::SourceOnly);
+        let are_asked = !Mutation::LevelAtSourceOnly.is_left_out();
+        let is_elsewhere = |row: &TenantRow| are_asked && row.placement.rung > Rung::SourceOnly;
+        let mut elsewhere = self.tenants.iter().filter(|(_, row)| is_elsewhere(row));
         let message = match elsewhere.next() {
             Some((tenant, row)) => format!("tenant {tenant} is at {}", row.placement.rung),
             None if document.rollout() != Rollout::default() || document.ramping => {

@@ -1,7 +1,7 @@
 //! Where everybody should be: the one rule for a tenant's goal, and how far down a rollback takes tenants, for
 //! operators and guards, for a tenant and for everybody.
 
-use cutover_core::routing::{Reason, Rung};
+use cutover_core::routing::{Mutation, Reason, Rung};
 
 use super::{
     Document, Gate, Migration, Placement, Rollout, Tenant, TenantRow, Unmet, Whom, guard::GuardKind,
@@ -159,7 +159,8 @@ impl Cause {
 
 /// Whether a ceiling takes anybody further down than the latched one.
 pub(super) fn is_lower(ceiling: Rung, latched: Option<Rung>) -> bool {
-    latched.is_none_or(|latched| ceiling < latched)
+    let is_other = |latched| Mutation::CeilingLatched.is_left_out() && ceiling != latched;
+    latched.is_none_or(|latched| ceiling < latched || is_other(latched))
 }
 
 /// The lower one of a tenant's own ceiling and the migration's. `None`: nothing was rolled back.

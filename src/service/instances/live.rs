@@ -147,7 +147,7 @@ impl Live {
         let Asking { mut record, held, holds, admission, routes, slot, succeeds } = asking;
         self.gone.retain(|_, at| now.saturating_duration_since(*at) < GONE);
         let who = Who::of(&record);
-        if self.gone.contains_key(&who) {
+        if self.gone.contains_key(&who) && !Mutation::GoneStaysGone.is_left_out() {
             return Registering::Gone;
         }
         let duplicate = self.is_duplicate(&who);

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use cutover_client::{
     report::ErrorClass,
-    routing::Mutation,
+    routing::{Mutation, Rung},
     store::{
         Copied, Cursor, Estimate, Id, MemoryStore, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
         Segment, Store, StoreError, Version,
@@ -143,6 +143,11 @@ impl DataStore {
         Self { index, records }
     }
 
+    /// The source is 0, the target 1.
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
     /// Puts a record there, whatever is there.
     pub fn insert(&self, id: Id, record: Record) {
         self.records.insert(id, record);
@@ -223,7 +228,8 @@ impl DataStore {
         let act = move |records: &MemoryStore| {
             let done = act(records);
             whole::check(index, records, &written);
-            if Mutation::Tombstones.is_left_out() {
+            let is_purged = index == 1 && invariants::is_everybody_at(Rung::TargetOnly);
+            if Mutation::Tombstones.is_left_out() || is_purged && Mutation::TombstonesStay.is_left_out() {
                 let dead = records.dump().into_iter().filter(|(_, record)| record.value.is_none());
                 dead.for_each(|(id, _)| records.remove(&id));
             }
@@ -288,12 +294,15 @@ impl Store for DataStore {
     ) -> Result<Put, StoreError> {
         let (written, id, record) = (vec![id.clone()], id.clone(), record.clone());
         let is_repair = self.index == 1 && world::running().is_some_and(play::is_worker);
-        let put = move |store: &MemoryStore| match is_repair && Mutation::RepairIfUnchanged.is_left_out() {
-            true => {
+        let put = move |store: &MemoryStore| {
+            if is_repair && Mutation::RepairIfUnchanged.is_left_out() {
                 store.insert(id, record);
-                Ok(Put::Applied)
+                return Ok(Put::Applied);
             }
-            false => at_once(store.put_if_unchanged(&id, &record, expected)),
+            match !is_repair && Mutation::WritesOverRead.is_left_out() {
+                true => at_once(store.put_if_newer(&id, &record)),
+                false => at_once(store.put_if_unchanged(&id, &record, expected)),
+            }
         };
         self.call(written, put).await
     }
@@ -306,15 +315,19 @@ impl Store for DataStore {
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         let records = records.to_vec();
         let written = records.iter().map(|(id, _)| id.clone()).collect();
-        let put = move |store: &MemoryStore| match Mutation::CopyIfNewer.is_left_out() {
-            true => {
-                let copy = |(id, record)| {
-                    store.insert(id, record);
-                    Copied::Written
-                };
-                Ok(records.into_iter().map(copy).collect())
+        let put = move |store: &MemoryStore| {
+            let only_new = Mutation::CopyReplaces.is_left_out();
+            if !only_new && !Mutation::CopyIfNewer.is_left_out() {
+                return at_once(store.put_many_if_newer(&records));
             }
-            false => at_once(store.put_many_if_newer(&records)),
+            let copy = |(id, record): (Id, Record)| {
+                if only_new && at_once(store.get(&id))?.is_some() {
+                    return Ok(Copied::Present);
+                }
+                store.insert(id, record);
+                Ok(Copied::Written)
+            };
+            records.into_iter().map(copy).collect()
         };
         self.call(written, put).await
     }

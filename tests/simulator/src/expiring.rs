@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use cutover_client::{
     migrator::Migrator,
     store::{
-        Ttl,
+        Record, Ttl,
         document::{Attribute, Document},
     },
 };
@@ -15,7 +15,7 @@ use crate::{
     data::{self, DataStore},
     invariants,
     process::WALL_BASE_NS,
-    world::{self, MS, S},
+    world::{self, MS, S, Time},
 };
 
 /// The attribute that says when.
@@ -34,7 +34,9 @@ thread_local! {
 pub fn begin(expires: bool, stores: &[DataStore; 2]) {
     TTL.set(expires.then(|| Ttl::new(ATTRIBUTE, data::residual())));
     if expires {
-        stores.clone().into_iter().for_each(remove_later);
+        // Soon, or long after.
+        let pause_most = [4 * S, 60 * S][world::between(0, 1) as usize];
+        stores.clone().into_iter().for_each(|store| remove_later(store, pause_most));
     }
 }
 
@@ -83,6 +85,13 @@ pub const fn is_over(expires_ms: Option<u64>, at_ms: u64) -> bool {
     matches!(expires_ms, Some(expires_ms) if at_ms >= expires_ms + LATE_MS)
 }
 
+/// Whether a record was deleted, or may have expired.
+pub fn is_gone(record: &Record) -> bool {
+    let expires_s = record.value.as_deref().map(|bytes| number(bytes, ATTRIBUTE));
+    let now_ms = base_ms() + world::now() / MS + EARLY_MS;
+    expires_s.is_none_or(|at_s| at_s.is_some_and(|at_s| 1_000 * at_s <= now_ms))
+}
+
 fn number(bytes: &[u8], name: &str) -> Option<u64> {
     match Document::decode(bytes).ok()?.0.get(name)? {
         Attribute::N(number) => number.as_str().parse().ok(),
@@ -95,8 +104,8 @@ fn base_ms() -> u64 {
 }
 
 /// Removes what has expired, now and again.
-fn remove_later(store: DataStore) {
-    let pause = world::between(S, 20 * S);
+fn remove_later(store: DataStore, pause_most: Time) {
+    let pause = world::between(S, pause_most);
     world::after(pause, move || {
         let now_ms = base_ms() + world::now() / MS;
         for (id, record) in store.dump() {
@@ -104,9 +113,9 @@ fn remove_later(store: DataStore) {
             if expires_s.is_some_and(|expires_s| 1_000 * expires_s <= now_ms) {
                 world::tell(|| format!("a store removes {id:?}, which has expired"));
                 store.remove(&id);
-                invariants::removed(&id, record.version);
+                invariants::removed(store.index(), &id, record.version);
             }
         }
-        remove_later(store);
+        remove_later(store, pause_most);
     });
 }

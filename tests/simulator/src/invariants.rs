@@ -38,8 +38,8 @@ struct Known {
     newest: BTreeMap<Id, Newest>,
     /// When acknowledged writes expire.
     expires: BTreeMap<(Id, Version), u64>,
-    /// The newest version that a store has removed because it had expired.
-    removed: BTreeMap<Id, Version>,
+    /// The newest version that each store has removed because it had expired.
+    removed: [BTreeMap<Id, Version>; 2],
     /// Told once.
     faults: BTreeSet<(&'static str, String)>,
 }
@@ -78,6 +78,11 @@ pub fn is_at(tenant: &str, rung: Rung) -> bool {
     placement(tenant).is_some_and(|placement| placement.rung == rung)
 }
 
+/// Is everybody at a rung by the newest commit?
+pub fn is_everybody_at(rung: Rung) -> bool {
+    KNOWN.with_borrow(|known| known.committed.values().all(|placement| placement.rung == rung))
+}
+
 /// Are there writes in the target alone, and is everybody where they can be copied back?
 pub fn needs_reverse() -> bool {
     KNOWN.with_borrow(|known| {
@@ -108,9 +113,9 @@ pub fn expires(id: &Id, version: Version, at_ms: Option<u64>) {
 }
 
 /// A store has removed a record that had expired. Nobody need have acknowledged that write.
-pub fn removed(id: &Id, version: Version) {
+pub fn removed(store: usize, id: &Id, version: Version) {
     KNOWN.with_borrow_mut(|known| {
-        let newest = known.removed.entry(id.clone()).or_default();
+        let newest = known.removed[store].entry(id.clone()).or_default();
         *newest = version.max(*newest);
     });
     check(id);
@@ -134,7 +139,9 @@ pub fn check(id: &Id) {
         let placement = *known.committed.get(&id.tenant)?;
         let newest = *known.newest.get(id)?;
         let [source, target] = known.stores.as_ref()?.each_ref().map(|store| store.peek(id));
-        let removed = known.removed.get(id).copied().unwrap_or_default();
+        let removed = known.removed.each_ref().map(|removed| removed.get(id).copied().unwrap_or_default());
+        let [from_source, from_target] = removed;
+        let removed = from_source.max(from_target);
         let is_over = match newest {
             Newest::Version(version) => {
                 let expires_ms = known.expires.get(&(id.clone(), version)).copied();
@@ -142,9 +149,21 @@ pub fn check(id: &Id) {
             }
             Newest::Unversioned(_) => removed > Version::ZERO,
         };
-        Some((placement, newest, source, target, is_over))
+        Some((placement, newest, source, target, is_over, [from_source, from_target]))
     });
-    let Some((placement, newest, source, target, is_over)) = seen else { return };
+    let Some((placement, newest, source, target, is_over, removed)) = seen else { return };
+    let (read, removed) = match placement.rung {
+        Rung::Hold => (&None, Version::ZERO),
+        Rung::SourceOnly | Rung::Dual | Rung::Mirrored => (&source, removed[0]),
+        Rung::TargetFirst | Rung::TargetOnly => (&target, removed[1]),
+    };
+    // What has expired is the newest that there was.
+    if let Some(older) = read.as_ref().filter(|record| record.version < removed && !expiring::is_gone(record))
+    {
+        let what =
+            format!("{:?} is there after {removed:?} had expired: {:?}", older.version, placement.rung);
+        tell_once("resurrected", name(&id.tenant, &id.key), what);
+    }
     let is_there = |record: &Option<Record>| match (newest, record) {
         (_, Some(Record { value: None, .. }) | None) if is_over => true,
         (Newest::Version(version), Some(record)) => record.version >= version,

@@ -196,6 +196,8 @@ impl Plan {
             _ if is_about => Theme::Replicas,
             0 | 1 if swarm => Theme::LeftBehind,
             2 if swarm => Theme::Clocks,
+            3 if swarm => Theme::Latches,
+            4 if swarm => Theme::Goodbyes,
             _ => drawn,
         });
         let plan = theme.apply(Self::general(seed, swarm), &mut random);
@@ -298,6 +300,12 @@ impl Plan {
             script: &[],
             aims: Vec::new(),
         }
+    }
+
+    /// Whether services make queries of their own. After a sweep the target is not complete; and a query sees what has
+    /// expired, and confirms nothing.
+    pub fn has_queries(&self) -> bool {
+        self.policy.level() == v1::Level::Acknowledged && !self.lazy && !self.overrides && !self.expires
     }
 
     /// The policy as callers of `Decide` have it from their own configuration.

@@ -2,21 +2,29 @@
 
 mod chaos;
 mod commits;
+mod ends;
 pub mod foreign;
 pub mod hazard;
+mod latches;
 mod people;
+mod reached;
 mod reader;
 pub mod replicas;
 mod restore;
 mod stand_in;
 mod workers;
 
-use std::{cell::RefCell, collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use cutover::domain::{Migration, Tenant};
 use cutover_client::{
     host::{Bytes, Dial, Pause, Simulated},
-    routing::Rung,
     store::{Id, MemoryStore, Record, Version},
 };
 use cutover_proto::v1;
@@ -24,10 +32,13 @@ use futures::FutureExt as _;
 use rand::{Rng as _, RngExt as _};
 use tokio::sync::Notify;
 
+pub use ends::has_said_goodbye;
+pub use latches::note_override;
 pub use people::{
     confirmation, is_gone, is_worker, legacy_has_ended, may_be_left_behind, note_status, target_fails,
     want_pass, want_repair,
 };
+pub use reached::Reached;
 pub use replicas::{address, are_several};
 pub use restore::is_unnoticed;
 
@@ -97,33 +108,12 @@ struct Stage {
     trouble: BTreeMap<Pid, Vec<(world::Time, world::Time)>>,
     /// A repair of the target has begun, and has not ended.
     repairs: bool,
+    /// Processes that have said goodbye, by their ids.
+    farewells: BTreeSet<String>,
+    /// The empty tenant may pass a gate by an override.
+    overridden: bool,
     /// Services that are to be started again out of its reach: after how long, and for how long.
     alone: BTreeMap<usize, (world::Time, world::Time)>,
-}
-
-/// How far a run came.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Reached {
-    /// The highest rung of any tenant.
-    pub highest: Option<Rung>,
-    /// How often somebody came to target-first from below.
-    pub target_first: u32,
-    /// How often somebody came to target-only.
-    pub target_only: u32,
-    /// How often everybody was below target-first again.
-    pub back: u32,
-    now: Option<Rung>,
-}
-
-impl Reached {
-    fn note(&mut self, rungs: impl Iterator<Item = Rung>) {
-        let Some(now) = rungs.max() else { return };
-        let came_to = |rung| now >= rung && self.now.is_none_or(|before| before < rung);
-        self.target_first += u32::from(came_to(Rung::TargetFirst));
-        self.target_only += u32::from(came_to(Rung::TargetOnly));
-        self.back += u32::from(now < Rung::TargetFirst && self.now >= Some(Rung::TargetFirst));
-        (self.highest, self.now) = (self.highest.max(Some(now)), Some(now));
-    }
 }
 
 /// A service, whether it runs or not.
@@ -240,6 +230,8 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
         reached: Reached::default(),
         trouble: BTreeMap::new(),
         repairs: false,
+        farewells: BTreeSet::new(),
+        overridden: false,
         alone: BTreeMap::new(),
     };
     STAGE.set(Some(stage));
@@ -308,6 +300,7 @@ fn make_service(index: usize) -> Service {
         report_interval: Some(Duration::from_nanos(stage.plan.reports_every))
             .filter(|every| !every.is_zero()),
         stop: Arc::new(Notify::new()),
+        drops: Arc::default(),
         quiet_from: stage.plan.quiet_from,
         seed,
     })
@@ -328,6 +321,11 @@ fn start(pid: Pid, main: impl Future<Output = ()> + Send + 'static) {
         }
     };
     world::put(pid, Process::start(clocks, main));
+}
+
+/// Whether services make queries of their own.
+pub fn has_queries() -> bool {
+    with(|stage| stage.plan.has_queries())
 }
 
 fn start_service(index: usize) {
@@ -356,6 +354,7 @@ fn start_service(index: usize) {
         actor.service.clone()
     });
     invariants::forget_held(&service.name);
+    ends::has_started(&service.instance_id);
     world::tell(|| format!("{} starts as {}", service.name, service.instance_id));
     start(service.pid, service.run());
 }

@@ -54,6 +54,10 @@ pub struct Args {
     #[cfg(feature = "mutations")]
     #[arg(long)]
     bite: bool,
+    /// Leave out each rule in the theme that is about it
+    #[cfg(feature = "mutations")]
+    #[arg(long)]
+    by_theme: bool,
     /// Lines of the story of a failure
     #[arg(long, default_value_t = 60)]
     lines: usize,

@@ -211,6 +211,13 @@ impl Current {
         self.suspend();
     }
 
+    /// The client was dropped. Migrators may outlive it, but nothing would update their routing.
+    pub(crate) fn dropped(&self) {
+        if !Mutation::DroppedRoutesNoMore.is_left_out() {
+            self.close();
+        }
+    }
+
     /// After [`Self::suspend`]: whether all operations have ended.
     pub(crate) fn is_idle(&self) -> bool {
         self.live().epochs.iter().all(|(_, epoch)| epoch.strong_count() == 0)
@@ -240,9 +247,8 @@ impl Current {
         let mut live = self.live();
         let epochs = &mut live.epochs;
         epochs.retain(|(_, epoch)| epoch.strong_count() > 0);
-        let mut revisions = epochs.iter().map(|(revision, _)| *revision);
-        let lowest = if Mutation::LowestRevision.is_left_out() { revisions.next() } else { revisions.min() };
-        lowest.unwrap_or_else(|| self.received_revision())
+        let revisions = epochs.iter().map(|(revision, _)| *revision);
+        revisions.min().unwrap_or_else(|| self.received_revision())
     }
 
     /// Waits until [`Self::applied_revision`] may have risen.

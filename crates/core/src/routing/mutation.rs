@@ -46,6 +46,12 @@ rules! {
     Residual,
     /// An override covers only the tenants of its request.
     OverrideScope,
+    /// What others ask for later does not revoke an override.
+    OverrideKept,
+    /// What reads promise changes only where everybody is at source-only.
+    LevelAtSourceOnly,
+    /// A second rollback never takes anybody less far back than the first.
+    CeilingLatched,
     /// Nobody goes below target-first while writes are in the target alone.
     Floor,
     /// Going down from target-only waits until old operations have ended.
@@ -76,6 +82,10 @@ rules! {
     CallersKept,
     /// A process that said goodbye and left a snapshot file is waited for.
     Parked,
+    /// A process that said goodbye does not come back by a registration that was under way.
+    GoneStaysGone,
+    /// A client that was dropped routes no more.
+    DroppedRoutesNoMore,
     /// A snapshot file expires.
     FileExpires,
     /// An instance acknowledges only what its snapshot file has.
@@ -94,6 +104,14 @@ rules! {
     Observe,
     /// `put_if` is refused at target-first where somebody may be at target-only.
     ComparesAlone,
+    /// A mutation or `put_if` writes only over the version that it has read.
+    WritesOverRead,
+    /// A `put_if` or mutation that writes nothing confirms what it has found.
+    MismatchConfirmed,
+    /// A query at target-first asks the target.
+    QueriesAskTarget,
+    /// A query at mirrored asks the source.
+    QueriesAskSource,
     /// A write is not stamped again after the source has applied it.
     StampedOnce,
     /// A first put whose version is there already is stamped again.
@@ -120,8 +138,12 @@ rules! {
     MirrorIfNewer,
     /// A pass overwrites a record only with a newer one.
     CopyIfNewer,
+    /// A pass overwrites an older record.
+    CopyReplaces,
     /// A delete leaves a tombstone.
     Tombstones,
+    /// The target's tombstones stay until the migration is finished.
+    TombstonesStay,
     /// Records without a version are compared by content.
     Unversioned,
     /// A record that only the target has makes a pass unclean.
@@ -158,8 +180,6 @@ rules! {
     AcknowledgedAnew,
     /// Two processes with one id are two members.
     ProcessesAreMembers,
-    /// What a process has quiesced for is the lowest revision that it still acts under, not the first.
-    LowestRevision,
     /// Waits are measured by a clock that advances evenly.
     WaitsAreSteady,
     /// A restored store moves nobody before an operator has confirmed it.

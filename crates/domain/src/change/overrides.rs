@@ -1,6 +1,6 @@
 //! Gates that a request passes without evidence: for the tenants that it moves, and for no others.
 
-use cutover_core::routing::Rung;
+use cutover_core::routing::{Mutation, Rung};
 
 use super::{Ask, Context, Draft, Refusal};
 use crate::{
@@ -17,6 +17,9 @@ impl Draft {
         context: &Context<'_>,
     ) -> Result<(), Refusal> {
         self.say_overrides(&ask.overrides, context)?;
+        if Mutation::OverrideKept.is_left_out() {
+            self.document.overrides.clear();
+        }
         if ask.overrides.is_empty() && self.document.overrides.is_empty() {
             return Ok(());
         }

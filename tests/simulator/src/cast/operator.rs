@@ -205,9 +205,9 @@ impl Desk {
             let request = v1::ResumeRequest { mutation: self.mutation(), key: KEY.to_owned() };
             told("resume", &self.admin.resume(request).await);
         }
-        if migration.state() == v1::State::Tripped && !quiet {
-            let request = v1::AcknowledgeRequest { mutation: self.mutation(), key: KEY.to_owned() };
-            told("acknowledge", &self.admin.acknowledge(request).await);
+        let has_cue = self.operator.script.iter().any(|Cue(ask, _)| *ask == Ask::Acknowledge);
+        if migration.state() == v1::State::Tripped && !quiet && !has_cue {
+            self.acknowledge().await;
         }
         for instance in status.instances.iter().filter(|instance| instance.lost) {
             // The one thing that an operator has to know. Others may have the same id, and be heard.
@@ -281,13 +281,14 @@ impl Desk {
         Some(v1::Mutation { actor, reason, request_id, ..Default::default() })
     }
 
-    /// Sends a request, which may arrive a second time, long after.
-    async fn send<T, F>(&mut self, what: String, call: impl Fn(Admin) -> F + Send + 'static)
+    /// Sends a request, which may arrive a second time, long after. True: the first one was accepted.
+    async fn send<T, F>(&mut self, what: String, call: impl Fn(Admin) -> F + Send + 'static) -> bool
     where
         F: Future<Output = Result<Response<T>, Status>> + Send + 'static,
         T: Send + 'static,
     {
-        told(&what, &call(self.admin.clone()).await);
+        let answer = call(self.admin.clone()).await;
+        told(&what, &answer);
         if self.operator.repeats && self.draws(20) {
             let delay = Duration::from_nanos(self.random.random_range(0..10_000 * MS));
             let admin = self.admin.clone();
@@ -296,6 +297,7 @@ impl Desk {
                 told(&format!("{what}, again"), &call(admin).await);
             });
         }
+        answer.is_ok()
     }
 }
 

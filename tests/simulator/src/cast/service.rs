@@ -1,8 +1,19 @@
 //! A service that reads and writes its records through the SDK.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use cutover_client::{Client, Options, migrator::Migrator, watch::Source};
+use cutover_client::{
+    Client, Options,
+    migrator::Migrator,
+    watch::{Current, Source},
+};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tokio::{sync::Notify, task::JoinSet};
 
@@ -45,6 +56,8 @@ pub struct Service {
     pub report_interval: Option<Duration>,
     /// Tells it to end in order.
     pub stop: Arc<Notify>,
+    /// Told to end, it drops its client, and goes on with the migrator.
+    pub drops: Arc<AtomicBool>,
     /// It begins no operation from then on.
     pub quiet_from: world::Time,
     /// Of its randomness.
@@ -74,7 +87,8 @@ impl Service {
         let [source, target] = self.stores.clone();
         let migrator = expiring::with_ttl(client.migrator(KEY, source, target));
         let mut lanes = JoinSet::new();
-        let lane = |lane| self.clone().lane(lane, client.clone(), migrator.clone());
+        let (current, weak) = (client.current().clone(), Arc::downgrade(&client));
+        let lane = |lane| self.clone().lane(lane, weak.clone(), current.clone(), migrator.clone());
         (0..self.lanes).for_each(|number| _ = lanes.spawn(lane(number)));
         let mut next_lane = self.lanes;
         loop {
@@ -87,21 +101,29 @@ impl Service {
                 }
             }
         }
+        if self.drops.load(Ordering::Relaxed) {
+            drop(client);
+            world::tell(|| format!("{}: has dropped its client", self.name));
+            return std::future::pending().await;
+        }
         let delivered = client.close().await;
         world::tell(|| format!("{}: closed, delivered: {delivered}", self.name));
+        if delivered {
+            play::has_said_goodbye(&self.instance_id);
+        }
         lanes.abort_all();
         play::ended(self.pid);
     }
 
     /// One operation after the other.
-    async fn lane(self, lane: u64, client: Arc<Client>, migrator: Migrator) {
+    async fn lane(self, lane: u64, client: Weak<Client>, current: Arc<Current>, migrator: Migrator) {
         let mut random = SmallRng::seed_from_u64(self.seed ^ lane);
         let by = format!("{}#{lane}", self.name);
-        let from_file = || client.status().source == Source::Persisted;
+        let from_file = || client.upgrade().is_some_and(|client| client.status().source == Source::Persisted);
         let party = Party {
             by: &by,
             migrator: &migrator,
-            current: client.current(),
+            current: &current,
             vouches: &|| true,
             left_behind: &|| play::may_be_left_behind(self.pid, from_file()),
         };

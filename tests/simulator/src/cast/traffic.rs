@@ -3,12 +3,13 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 use cutover_client::{
-    migrator::{Edit, Migrator, PutIf, WriteError, Writes},
-    store::{Id, KeyRange, Version},
+    migrator::{Edit, Migrator, PutIf, ReadError, WriteError, Writes},
+    store::{Id, KeyRange, Store, Version},
     watch::Current,
 };
 use rand::{RngExt as _, rngs::SmallRng};
@@ -17,7 +18,7 @@ use crate::{
     expiring,
     invariants::{self, Watched},
     oracle::{self, Answer},
-    whole, world,
+    play, whole, world,
 };
 
 /// Which records there are.
@@ -118,12 +119,14 @@ impl Party<'_> {
         if kind < 45 {
             let began = oracle::now();
             let mut keys = vec![key.as_str()];
-            let read = if kind < 15 {
-                // Another one that is written often.
-                keys.push(OFTEN);
-                migrator.get_many_bytes(&tenant, &keys).await
-            } else {
-                migrator.get_bytes(&tenant, &key).await.map(|found| vec![found])
+            let read = match kind {
+                0..15 => {
+                    // Another one that is written often.
+                    keys.push(OFTEN);
+                    migrator.get_many_bytes(&tenant, &keys).await
+                }
+                15..18 if play::has_queries() => self.query(&tenant, &key).await.map(|found| vec![found]),
+                _ => migrator.get_bytes(&tenant, &key).await.map(|found| vec![found]),
             };
             let Ok(found) = read else { return };
             let left_behind = left_behind || (self.left_behind)();
@@ -164,6 +167,17 @@ impl Party<'_> {
             invariants::acknowledged(&id, *version);
         }
         ended(&record, number, written, (self.vouches)());
+    }
+
+    /// A query of the application's own, for one record.
+    async fn query(&self, tenant: &str, key: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        let id = Id::new(tenant, key)?;
+        let get = |_, store: Arc<dyn Store>| {
+            let id = id.clone();
+            async move { store.get(&id).await }
+        };
+        // A tombstone is no record.
+        Ok(self.migrator.query(tenant, get).await?.and_then(|record| record.value))
     }
 
     /// Lists a tenant's records, page by page. Each key that anybody has used is a read, also if the page lacks it.

@@ -1,6 +1,9 @@
 //! Themes: small worlds, each around one family of rules, where people do again and again what those rules
 //! make safe, and faults come when they matter.
 
+#[cfg(feature = "mutations")]
+mod about;
+
 use cutover_proto::v1;
 use rand::{RngExt as _, rngs::SmallRng};
 
@@ -50,6 +53,10 @@ pub enum Theme {
     Replicas,
     /// A service that steps down did not wait for, back before a controller that has forgotten that.
     LeftBehind,
+    /// A level, a rollback and what stays of them.
+    Latches,
+    /// Services that end in the middle of a registration, or drop their clients.
+    Goodbyes,
     /// Sweeps beside a controller whose clock jumps ahead.
     Clocks,
     /// Records that expire, and that each store removes by itself.
@@ -59,7 +66,7 @@ pub enum Theme {
 }
 
 impl Theme {
-    /// All but the general one; `Replicas`, `LeftBehind` and `Clocks`, which are drawn by themselves; and `Slots` and `Expiring`, which no other rule needs. Those whose rules are hard to find come twice.
+    /// All but the general one; `Replicas`, `LeftBehind`, `Clocks`, `Latches` and `Goodbyes`, which are drawn by themselves; and `Slots` and `Expiring`, which no other rule needs. Those whose rules are hard to find come twice.
     const SPECIAL: [Self; 20] = [
         Self::Steps,
         Self::Lost,
@@ -120,6 +127,8 @@ impl Theme {
             Self::Expiring => worlds::expiring(plan),
             Self::Replicas => worlds::replicas(plan, random),
             Self::LeftBehind => worlds::left_behind(plan, random),
+            Self::Latches => worlds::latches(plan, random),
+            Self::Goodbyes => worlds::goodbyes(plan, random),
             Self::Clocks => worlds::clocks(plan, random),
         }
     }

@@ -1,6 +1,7 @@
 //! The worlds of the themes: what people do there, and which faults come when.
 
 mod expiring;
+mod latches;
 mod lazy;
 mod newer;
 mod shared;
@@ -21,6 +22,7 @@ use crate::{
 };
 
 pub(super) use expiring::expiring;
+pub(super) use latches::{goodbyes, latches};
 pub(super) use lazy::{clocks, drain, sweep};
 pub(super) use newer::{left_behind, repairs, slots, successors};
 pub(super) use shared::replicas;

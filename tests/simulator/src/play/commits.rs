@@ -3,7 +3,7 @@
 use cutover::domain::{Migration, Placement, Tenant};
 use cutover_client::routing::{Rung, coexist};
 
-use super::{chaos, hazard, restore, with};
+use super::{chaos, hazard, latches, restore, with};
 use crate::{invariants, oracle, world};
 
 /// A migration was changed.
@@ -20,6 +20,9 @@ pub(super) fn check(tenants: &[Tenant], before: Option<&Migration>, after: &Migr
     let truth = with(|stage| stage.truth.take_if(|_| is_confirmed));
     with(|stage| stage.unconfirmed &= !is_confirmed);
     let before = if is_confirmed { truth.as_ref() } else { before };
+    if !is_confirmed {
+        latches::check(tenants, before, after);
+    }
     let rollout = after.document.rollout();
     let shares =
         [rollout.dual_ppm(), rollout.mirrored_ppm(), rollout.target_first_ppm(), rollout.target_only_ppm()];

@@ -3,7 +3,7 @@
 use cutover_client::routing::{PPM, Rung};
 
 use super::{
-    chaos, kill, people,
+    chaos, ends, kill, people,
     replicas::{self, Trouble},
     stand_in, with,
 };
@@ -75,6 +75,10 @@ pub enum Hazard {
     Recovers { store: usize },
     /// A service ends, or is killed, and is started again while it can't reach the controller.
     Alone { stops: bool, after: (Time, Time), span: (Time, Time) },
+    /// A service's connections are cut, and it is told to end while it registers again.
+    StopWhileRegistering { after: (Time, Time) },
+    /// A service drops its client, and goes on with the migrator.
+    DropClient,
     /// Another service is started with the snapshot file of this one, or with a copy of it and of its lock.
     StandIn { is_copy: bool, after: (Time, Time) },
     /// Something happens to the controller that leads.
@@ -185,6 +189,8 @@ impl Hazard {
                     chaos::start_alone(victim, draw(after), draw(span));
                 }
             }
+            Self::StopWhileRegistering { after } => ends::stop_while_registering(victim, draw(after)),
+            Self::DropClient => ends::drop_client(victim),
             Self::StandIn { is_copy, after } => {
                 world::after(draw(after), move || stand_in::begin(victim, is_copy));
             }

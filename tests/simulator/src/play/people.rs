@@ -6,7 +6,7 @@ use cutover::domain::{Placement, Tenant};
 use cutover_client::routing::{Mutation, Rung};
 use cutover_proto::v1;
 
-use super::{foreign, replicas, with, workers};
+use super::{ends, foreign, latches, replicas, with, workers};
 use crate::{
     cast::{self, operator::EMPTY_TENANT, worker::Task},
     data, oracle,
@@ -101,6 +101,8 @@ pub fn confirmation() -> v1::ConfirmRestoreRequest {
 /// The operators saw this.
 pub fn note_status(status: &v1::Status) {
     replicas::check_heard(status);
+    ends::check(status);
+    latches::check_override(status);
     with(|stage| stage.status = Some((world::now(), status.clone())));
 }
 

@@ -148,7 +148,8 @@ impl Write {
     pub fn keep(self, base: Option<StoreRole>) -> WriteStep {
         // The target may lack it, or have an older one.
         let confirms = matches!(self.rung, Rung::Mirrored | Rung::TargetFirst);
-        if confirms && base == Some(StoreRole::Source) {
+        let is_left_out = Mutation::MismatchConfirmed.is_left_out();
+        if confirms && base == Some(StoreRole::Source) && !is_left_out {
             return OperationStep::Call(Self { at: At::Copying, ..self }, WriteCall::Copy);
         }
         self.end(WriteOutcome::Kept, None, None)

@@ -103,12 +103,12 @@ impl Desk {
         self.send(what, call).await;
     }
 
-    async fn set_pin(&mut self, what: String, request: v1::SetPinRequest) {
+    async fn set_pin(&mut self, what: String, request: v1::SetPinRequest) -> bool {
         let call = move |mut admin: super::Admin| {
             let request = request.clone();
             async move { admin.set_pin(request).await }
         };
-        self.send(what, call).await;
+        self.send(what, call).await
     }
 
     async fn pin(&mut self) {
@@ -119,8 +119,8 @@ impl Desk {
         self.pin_at(&tenant, rung, &[]).await;
     }
 
-    /// A tenant at a stage, past gates.
-    pub(super) async fn pin_at(&mut self, tenant: &str, rung: v1::Rung, gates: &[&str]) {
+    /// A tenant at a stage, past gates. True: that was accepted.
+    pub(super) async fn pin_at(&mut self, tenant: &str, rung: v1::Rung, gates: &[&str]) -> bool {
         let request = v1::SetPinRequest {
             mutation: self.mutation(),
             key: KEY.to_owned(),
@@ -129,7 +129,13 @@ impl Desk {
             wait: true,
             override_gates: gates.iter().map(|gate| (*gate).to_owned()).collect(),
         };
-        self.set_pin(format!("pin {tenant} {rung:?} {gates:?}"), request).await;
+        self.set_pin(format!("pin {tenant} {rung:?} {gates:?}"), request).await
+    }
+
+    /// Whoever rolled back has found out why.
+    pub(super) async fn acknowledge(&mut self) {
+        let request = v1::AcknowledgeRequest { mutation: self.mutation(), key: KEY.to_owned() };
+        told("acknowledge", &self.admin.acknowledge(request).await);
     }
 
     async fn unpin(&mut self) {
@@ -198,6 +204,19 @@ impl Desk {
             ..Default::default()
         };
         told(&shown, &self.admin.update_migration(request).await);
+    }
+
+    /// Between the two levels.
+    pub(super) async fn change_level(&mut self) {
+        let change = |policy: &mut v1::Policy| match policy.level() {
+            v1::Level::Linearizable => policy.set_level(v1::Level::Acknowledged),
+            _ => {
+                policy.set_level(v1::Level::Linearizable);
+                // It is refused without one.
+                policy.fence_after_ms = policy.fence_after_ms.max(5_000);
+            }
+        };
+        self.update(change).await;
     }
 
     /// Sets or lifts what the policy asks for besides.

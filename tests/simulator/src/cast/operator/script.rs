@@ -33,10 +33,16 @@ pub enum Ask {
     UnpinEmpty,
     /// Everybody back.
     RollBack,
+    /// A rollback is acknowledged. Where a script has this, nobody does so before.
+    Acknowledge,
+    /// Reads are to promise more, or less, than they do.
+    OtherLevel,
     /// The local guard on or off.
     LocalGuard(bool),
     /// Somebody else writes to the target alone, perhaps with a version that is ahead of all clocks.
     ForeignWrite { ahead: bool },
+    /// A full pass that no gate asks for.
+    FullPass,
     /// A pass where the source wins.
     Repair,
     /// That it ends.
@@ -52,6 +58,8 @@ pub enum Then {
     Arrive,
     /// At once.
     Next,
+    /// Once patience has ended. Until then the same is asked for again, up to so many milliseconds later each time.
+    Insist(u64),
     /// Once the target has nothing any more that somebody else wrote.
     Repaired,
     /// Once a repair is under way: nothing that a pass showed before counts any more.
@@ -60,15 +68,25 @@ pub enum Then {
     Overwritten,
     /// Up to so many milliseconds later.
     Pause(u64),
+    /// So many milliseconds later.
+    After(u64),
 }
 
 impl Desk {
     /// Goes on with the script.
     pub(super) async fn follow(&mut self, has_arrived: bool) {
-        if world::now() < self.rests_until || !has_arrived && world::now() < self.bored_at {
+        if world::now() < self.rests_until {
             return;
         }
         let awaits = self.awaits;
+        if let (Then::Insist(ms), true) = (awaits, world::now() < self.bored_at) {
+            let Cue(ask, _) = self.operator.script[(self.cue - 1) % self.operator.script.len()];
+            self.play(ask).await;
+            return self.rest(ms);
+        }
+        if !has_arrived && world::now() < self.bored_at {
+            return;
+        }
         match awaits {
             // Somebody else does not know of it.
             Then::Repaired if foreign::is_left() => {
@@ -93,13 +111,18 @@ impl Desk {
             match then {
                 Then::Next => continue,
                 Then::Repaired | Then::Begun | Then::Overwritten => {}
-                Then::Pause(ms) => self.rests_until = world::now() + self.random.random_range(0..=ms * MS),
-                Then::Arrive => {
+                Then::Pause(ms) => self.rest(ms),
+                Then::After(ms) => self.rests_until = world::now() + ms * MS,
+                Then::Arrive | Then::Insist(_) => {
                     self.bored_at = world::now() + self.random.random_range(patience / 2..=patience)
                 }
             }
             return;
         }
+    }
+
+    fn rest(&mut self, ms: u64) {
+        self.rests_until = world::now() + self.random.random_range(0..=ms * MS);
     }
 
     async fn play(&mut self, ask: Ask) {
@@ -114,12 +137,19 @@ impl Desk {
                 self.climbs = true;
                 self.ramp_overriding(stage, &["full-pass"]).await;
             }
-            Ask::Pin(stage) => self.pin_at("t0", stage, &[]).await,
+            Ask::Pin(stage) => _ = self.pin_at("t0", stage, &[]).await,
             Ask::Unpin => self.unpin_one("t0".to_owned()).await,
-            Ask::PinEmpty(stage) => self.pin_at(super::EMPTY_TENANT, stage, &["full-pass"]).await,
-            Ask::UnpinEmpty => self.unpin_one(super::EMPTY_TENANT.to_owned()).await,
+            Ask::PinEmpty(stage) => {
+                let is_accepted = self.pin_at(super::EMPTY_TENANT, stage, &["full-pass"]).await;
+                play::note_override(is_accepted);
+            }
+            Ask::UnpinEmpty => {
+                play::note_override(false);
+                self.unpin_one(super::EMPTY_TENANT.to_owned()).await;
+            }
             Ask::RollBack => {
                 self.climbs = false;
+                play::note_override(false);
                 let request = v1::RollbackRequest {
                     mutation: self.mutation(),
                     key: KEY.to_owned(),
@@ -127,8 +157,11 @@ impl Desk {
                 };
                 told("rollback", &self.admin.rollback(request).await);
             }
+            Ask::Acknowledge => self.acknowledge().await,
+            Ask::OtherLevel => self.change_level().await,
             Ask::LocalGuard(on) => self.update(|policy| policy.local_guard = on).await,
             Ask::ForeignWrite { ahead } => foreign::write(ahead),
+            Ask::FullPass => play::want_pass(v1::PassKind::Full),
             Ask::Repair => play::want_repair(),
             Ask::CancelRepair => self.cancel_repair().await,
             Ask::Nothing => {}

@@ -67,12 +67,12 @@ pub(in crate::plan) fn sweep(plan: Plan, random: &mut SmallRng) -> Plan {
 /// The same, and the controller's clock jumps ahead while a sweep waits for what may still land.
 pub(in crate::plan) fn clocks(plan: Plan, random: &mut SmallRng) -> Plan {
     let mut plan = sweep(plan, random);
-    plan.aims.push(aim(
-        When::Up(&[Rung::Mirrored]),
-        800_000,
-        (MS, 2 * S),
-        vec![Hazard::JumpAhead { by: 3_600 * S }],
-    ));
+    // The first sweep begins within a second, or once a service has heard of mirrored, and waits for several.
+    let jumps = [(MS, 500 * MS), (500 * MS, 2 * S), (2 * S, 4 * S), (4 * S, 8 * S)].map(|after| {
+        let jump = vec![Hazard::JumpAhead { by: 3_600 * S }];
+        aim(When::Up(&[Rung::Mirrored]), 500_000, after, jump)
+    });
+    plan.aims.extend(jumps);
     plan
 }
 
