@@ -2,6 +2,7 @@
 //! a rung that may not coexist with the last one, and raising a share moves nobody back.
 
 mod abandon;
+mod advice;
 mod clocks;
 mod joins;
 mod latches;

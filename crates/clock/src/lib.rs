@@ -179,6 +179,8 @@ mod tests {
         assert!(apart < Duration::from_secs(10), "both include suspended time: {apart:?}");
         if std::env::var_os(AHEAD).is_some() {
             assert!(suspended() >= DAY, "{:?}", suspended());
+            let awake = Instant(since_earliest(TokioInstant::now()));
+            assert!(Instant::now() >= awake + DAY, "an instant includes it: {:?}", Instant::now());
             return;
         }
         let this = std::env::current_exe().expect("this test");

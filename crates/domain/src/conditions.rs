@@ -55,7 +55,8 @@ impl Conditions<'_> {
         });
         // Also for steps down: below a floor that the backup does not know, writes would be lost.
         let restored = self.document.restored();
-        [restored, paused, services, pass, soak, local]
+        // The local guard before the pass: a pass counts only if it began after the guard was off.
+        [restored, paused, services, local, pass, soak]
             .into_iter()
             .flatten()
             .filter(|unmet| !self.is_overridden_for_all(unmet.gate))

@@ -70,6 +70,17 @@ impl Migration {
         if document.restored.is_some() {
             return Vec::new();
         }
+        let cuts: Vec<u32> = document.goal.shares().iter().map(|(_, ppm)| *ppm).collect();
+        let action = match self.stays_at_target_only(&cuts) {
+            // They still write to the target alone, so no reverse pass begins.
+            true => format!(
+                "take everybody below target-only first: cutover ramp {} --target-only 0 --wait, or unpin them; then: \
+                 cutover reverse SPEC",
+                document.key
+            ),
+            false => "cutover reverse SPEC copies them back; the controller then takes these tenants down"
+                .to_owned(),
+        };
         let kept = |whom: Whom, bucket: u32, placement: Placement, row: Option<&TenantRow>| {
             let asked = document.caps(row).wanted(bucket, Rung::SourceOnly).rung;
             (asked < placement.floor).then(|| Unmet {
@@ -81,11 +92,10 @@ impl Migration {
                         "can't go below {} yet: writes that only the target has would be lost",
                         placement.floor
                     ),
-                    "cutover reverse SPEC copies them back; the controller then takes these tenants down",
+                    action.as_str(),
                 )
             })
         };
-        let cuts: Vec<u32> = document.goal.shares().iter().map(|(_, ppm)| *ppm).collect();
         let bands = document
             .bands
             .pieces(&cuts)
@@ -96,6 +106,18 @@ impl Migration {
             kept(Whom::Tenant { tenant: tenant.clone(), bucket }, bucket, row.placement, Some(row))
         });
         bands.chain(rows).take(KEPT_TOLD_MAX).collect()
+    }
+
+    /// Whether anybody is at target-only who is to be there.
+    fn stays_at_target_only(&self, cuts: &[u32]) -> bool {
+        let document = &*self.document;
+        let stays = |bucket: u32, placement: Placement, row: Option<&TenantRow>| {
+            let wanted = || document.caps(row).wanted(bucket, placement.floor).rung;
+            placement.rung == Rung::TargetOnly && wanted() == Rung::TargetOnly
+        };
+        let mut bands = document.bands.pieces(cuts);
+        bands.any(|(from, _, placement)| stays(from, placement, None))
+            || self.tenants.iter().any(|(tenant, row)| stays(self.bucket(tenant), row.placement, Some(row)))
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use cutover::{
-    domain::{Counts, Event, Key, Migration},
+    domain::{Counts, Event, Key, Migration, Scale},
     store::{
         ChainPage, Commit, Compacted, Counted, Dropped, Error, Expired, HistoryQuery, Lease, Store,
         StoredState, TokenChange, TokenEvent, TokenRecord, TokenStore, Upkeep, WindowQuery, WindowStore,
@@ -27,6 +27,10 @@ use session::Session;
 
 use crate::{
     cast::KEY,
+    invariants::{
+        replay,
+        telemetry::{self, Writes},
+    },
     remote::ask,
     world::{self, MS, Pid, Time},
 };
@@ -72,8 +76,8 @@ pub fn set_weather(weather: Weather) {
     WEATHER.set(weather);
 }
 
-/// Sees a migration before and after a commit.
-type Witness = dyn Fn(Option<&Migration>, &Migration) + Send + Sync;
+/// Sees the event of a commit, and the migration before and after it.
+type Witness = dyn Fn(&Event, Option<&Migration>, &Migration) + Send + Sync;
 
 /// The way to the store. Clones lead to the same one.
 #[derive(Clone)]
@@ -99,8 +103,8 @@ impl fmt::Debug for ControlStore {
 }
 
 impl ControlStore {
-    /// An empty one. `witness` sees every migration before and after a commit.
-    pub fn new(witness: impl Fn(Option<&Migration>, &Migration) + Send + Sync + 'static) -> Self {
+    /// An empty one. `witness` sees the event of every commit, and the migration before and after it.
+    pub fn new(witness: impl Fn(&Event, Option<&Migration>, &Migration) + Send + Sync + 'static) -> Self {
         let store = MemoryStore::new("simulated");
         fail_by_weather(&store);
         Self { kept: Arc::new(Mutex::new(store)), witness: Arc::new(witness), session: None }
@@ -130,8 +134,14 @@ impl ControlStore {
         Key::parse(KEY).ok().and_then(|key| self.kept().migration(&key))
     }
 
+    /// How many writes to the record stores are counted. `None`: a fault hides that.
+    pub fn writes_counted(&self) -> Option<Writes> {
+        writes_counted(&self.kept())
+    }
+
     /// Puts a backup in its place, while no controller runs.
     pub fn replace(&self, backup: MemoryStore) {
+        replay::put_back();
         *self.kept() = backup;
     }
 
@@ -166,6 +176,15 @@ impl ControlStore {
             }
         }
     }
+}
+
+fn writes_counted(store: &MemoryStore) -> Option<Writes> {
+    let key = Key::parse(KEY).ok()?;
+    // No window of this scale expires within a run.
+    let query = WindowQuery { key, scale: Scale::HalfHour, from: 0, before: u64::MAX };
+    let windows = store.windows(&query).now_or_never()?.ok()?;
+    let sum = |lane: usize| windows.iter().map(|(_, counts)| counts.calls[lane].calls).sum();
+    Some([sum(1), sum(3)])
 }
 
 fn fail_by_weather(store: &MemoryStore) {
@@ -204,7 +223,7 @@ impl Store for ControlStore {
             if let Some(after) = store.migration(key)
                 && before.as_ref().is_none_or(|before| before.revision < after.revision)
             {
-                witness(before.as_ref(), &after);
+                witness(&commit.event, before.as_ref(), &after);
             }
             done
         };
@@ -269,7 +288,12 @@ impl TokenStore for ControlStore {
 impl WindowStore for ControlStore {
     async fn count(&self, counted: &Counted) -> Result<(), Error> {
         let counted = counted.clone();
-        self.far(Does::Write(Order::Windows), move |store| async move { store.count(&counted).await }).await
+        let call = move |store: MemoryStore| async move {
+            let done = store.count(&counted).await;
+            writes_counted(&store).into_iter().for_each(telemetry::stored);
+            done
+        };
+        self.far(Does::Write(Order::Windows), call).await
     }
 
     async fn windows(&self, query: &WindowQuery) -> Result<Vec<(u64, Counts)>, Error> {

@@ -21,13 +21,14 @@ use cutover_client::{
 use futures::FutureExt as _;
 
 use crate::{
-    invariants, play,
+    invariants::{self, telemetry},
+    play,
     remote::{Slot, ask, ask_after},
     whole,
     world::{self, MS, Pid, S, Time},
 };
 use trap::spring_trap;
-pub use trap::{Delay, Trap, set_trap};
+pub use trap::{Delay, Trap, clear_trap, set_trap};
 
 /// An adapter gives a call up after this, later than the SDK does.
 const CALL: Time = 6 * S;
@@ -210,8 +211,14 @@ impl DataStore {
         written: Vec<Id>,
         act: impl FnOnce(&MemoryStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let delay = if written.is_empty() { Delay::None } else { spring_trap(self.index, &written) };
-        self.call_after(delay, written, act).await
+        if written.is_empty() {
+            return self.call_after(Delay::None, written, act).await;
+        }
+        let delay = spring_trap(self.index, &written);
+        telemetry::write_begins(self.index);
+        let done = self.call_after(delay, written, act).await;
+        telemetry::write_answered(self.index);
+        done
     }
 
     async fn call_after<T: Send + 'static>(

@@ -3,6 +3,13 @@
 //! - **Rungs**: nothing is acknowledged, and nothing returned, by a rung that must not be live beside the
 //!   committed one.
 //! - **Records**: what was acknowledged is where the committed rung reads.
+//! - Those of docs/ARCHITECTURE.md about events, shares and telemetry.
+
+#[cfg(test)]
+mod example;
+pub mod raised;
+pub mod replay;
+pub mod telemetry;
 
 use std::{
     cell::RefCell,
@@ -59,6 +66,8 @@ thread_local! {
 /// Forgets everything.
 pub fn begin(stores: [DataStore; 2]) {
     KNOWN.set(Known { stores: Some(stores), ..Known::default() });
+    replay::begin();
+    telemetry::begin();
 }
 
 /// Tenants are here from now on.
@@ -219,6 +228,7 @@ pub struct Watched<'a> {
 impl<'a> Watched<'a> {
     /// Call it right before the operation begins.
     pub fn new(tenant: &'a str, by: &'a str, current: &'a Current) -> Self {
+        replay::acts(by, tenant, current);
         let committed = placement(tenant).map(|placement| placement.rung);
         let goes_by = goes_by(tenant, current);
         let service = by.split('#').next().unwrap_or_default().to_owned();

@@ -60,10 +60,12 @@ pub enum Fault {
     SlowCalls,
     /// A service starts while it can't reach the controller.
     StartAlone,
+    /// The machine of a process is suspended: its monotonic clock stands still, and the others go on.
+    Suspend,
 }
 
 impl Fault {
-    /// All of them.
+    /// All of them but suspends, which are drawn by themselves.
     pub const ALL: [Self; 21] = [
         Self::KillService,
         Self::StopService,
@@ -198,9 +200,13 @@ impl Plan {
             2 if swarm => Theme::Clocks,
             3 if swarm => Theme::Latches,
             4 if swarm => Theme::Goodbyes,
+            5 if swarm => Theme::Suspended,
             _ => drawn,
         });
-        let plan = theme.apply(Self::general(seed, swarm), &mut random);
+        let mut plan = theme.apply(Self::general(seed, swarm), &mut random);
+        let mut of_suspends = SmallRng::seed_from_u64(seed ^ 0x05a5_9e4d);
+        let suspends = theme == Theme::General && (!swarm || of_suspends.random_ratio(1, 3));
+        plan.faults.extend(suspends.then_some(Fault::Suspend));
         match theme == Theme::General && of_replicas.random_ratio(1, 4) {
             true => plan.replicated(),
             false => plan,

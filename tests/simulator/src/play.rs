@@ -1,5 +1,6 @@
 //! One run, from its seed to its verdict.
 
+pub mod calm;
 mod chaos;
 mod commits;
 mod ends;
@@ -12,12 +13,13 @@ mod reader;
 pub mod replicas;
 mod restore;
 mod stand_in;
+mod starts;
+mod suspends;
 mod workers;
 
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
@@ -28,23 +30,21 @@ use cutover_client::{
     store::{Id, MemoryStore, Record, Version},
 };
 use cutover_proto::v1;
-use futures::FutureExt as _;
-use rand::{Rng as _, RngExt as _};
-use tokio::sync::Notify;
 
 pub use ends::has_said_goodbye;
 pub use latches::note_override;
 pub use people::{
-    confirmation, is_gone, is_worker, legacy_has_ended, may_be_left_behind, note_status, target_fails,
-    want_pass, want_repair,
+    confirmation, is_gone, is_service, is_worker, legacy_has_ended, may_be_left_behind, note_status,
+    target_fails, want_pass, want_repair,
 };
 pub use reached::Reached;
 pub use replicas::{address, are_several};
 pub use restore::is_unnoticed;
+pub use starts::ended;
+use starts::{kill, make_service, start, start_caller, start_service};
 
 use crate::{
     cast::{
-        caller::Caller,
         legacy::Legacy,
         operator::{EMPTY_TENANT, Operator},
         service::Service,
@@ -55,7 +55,7 @@ use crate::{
     expiring, invariants, net,
     oracle::{self, Counts},
     plan::Plan,
-    process::{Clocks, Process},
+    process::Clocks,
     story::{Log, Story},
     world::{self, Pid, S},
 };
@@ -77,6 +77,7 @@ pub struct Outcome {
 /// Everything that is played with.
 struct Stage {
     plan: Plan,
+    tenants: Vec<Tenant>,
     control: ControlStore,
     stores: [DataStore; 2],
     /// One, or several that share the store.
@@ -124,6 +125,12 @@ struct Actor {
     retired: bool,
 }
 
+impl Stage {
+    fn live_services(&self) -> impl Iterator<Item = &Actor> {
+        self.services.iter().filter(|actor| world::look(actor.service.pid, |_| ()).is_some())
+    }
+}
+
 thread_local! {
     static STAGE: RefCell<Option<Stage>> = const { RefCell::new(None) };
 }
@@ -150,11 +157,12 @@ pub fn play(seed: u64, plan: Plan) -> anyhow::Result<Outcome> {
     replicas::expect_a_leader();
     // Late writes have landed by then, and whoever was out has been heard.
     world::run_until(plan.quiet_from + 13 * S);
-    while world::now() < plan.end && !people::all_have_arrived() {
+    while world::now() < calm::until() && !calm::all_have_arrived() {
         world::run_until(world::now() + S);
     }
     let end = world::now();
-    people::check_that_all_arrived();
+    calm::check_that_all_arrived();
+    calm::check_telemetry();
     restore::check_that_it_was_noticed();
     reader::read_everything();
     // Free writer slots rest for a minute after a restore.
@@ -207,10 +215,14 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
     oracle::begin(&names, plan.policy.level() == v1::Level::Linearizable);
     let tenants = (0..plan.records.tenants).filter_map(|t| Tenant::parse(&format!("t{t}")).ok());
     let tenants: Vec<_> = tenants.chain(Tenant::parse(EMPTY_TENANT).ok()).collect();
-    let control = ControlStore::new(move |before, after| commits::check(&tenants, before, after));
+    let watched = tenants.clone();
+    let control =
+        ControlStore::new(move |event, before, after| commits::check(&watched, event, before, after));
+    calm::begin();
     let controllers = (0..plan.controllers).map(|_| world::place()).collect();
     let stage = Stage {
         plan: plan.clone(),
+        tenants,
         control,
         stores: [source, target],
         controllers,
@@ -282,115 +294,7 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn make_service(index: usize) -> Service {
-    let pid = world::place();
-    let seed = world::draw(|random| random.next_u64());
-    with(|stage| Service {
-        pid,
-        name: format!("s{index}"),
-        service: format!("api-{}", index % 3),
-        instance_id: String::new(),
-        persist: stage.plan.persist.then(|| format!("s{index}").into()),
-        persist_for: Duration::from_nanos(stage.plan.persist_for),
-        lanes: stage.plan.lanes,
-        think_ms: stage.plan.think_ms,
-        records: stage.plan.records,
-        stores: stage.stores.clone(),
-        drain: Duration::from_nanos(stage.plan.drain),
-        report_interval: Some(Duration::from_nanos(stage.plan.reports_every))
-            .filter(|every| !every.is_zero()),
-        stop: Arc::new(Notify::new()),
-        drops: Arc::default(),
-        quiet_from: stage.plan.quiet_from,
-        seed,
-    })
-}
-
-/// Starts a process in its place, with the clocks that its machine has.
-fn start(pid: Pid, main: impl Future<Output = ()> + Send + 'static) {
-    let gain_most = with(|stage| stage.plan.gain_most_ppm);
-    let gain_ppm = world::draw(|random| random.random_range(-gain_most..=gain_most));
-    let skew_most = with(|stage| stage.plan.skew_most) as i64;
-    let wall_offset_ns = world::draw(|random| random.random_range(-skew_most..=skew_most));
-    let drawn = Clocks { gain_ppm, wall_offset_ns };
-    let clocks = with(|stage| *stage.clocks.entry(pid).or_insert(drawn));
-    let main = async move {
-        if AssertUnwindSafe(main).catch_unwind().await.is_err() {
-            world::tell(|| format!("process {pid} panicked"));
-            ended(pid);
-        }
-    };
-    world::put(pid, Process::start(clocks, main));
-}
-
 /// Whether services make queries of their own.
 pub fn has_queries() -> bool {
     with(|stage| stage.plan.has_queries())
-}
-
-fn start_service(index: usize) {
-    if restore::is_unnoticed() {
-        return world::after(S, move || {
-            if world::look(with(|stage| stage.services[index].service.pid), |_| ()).is_none() {
-                start_service(index);
-            }
-        });
-    }
-    let service = with(|stage| {
-        let is_twin = index == 1 && stage.plan.twins;
-        let same_ids = stage.plan.same_ids || stage.plan.twins;
-        let actor = &mut stage.services[index];
-        let before = actor.service.instance_id.clone();
-        actor.incarnations += 1;
-        let number = if same_ids { 1 } else { actor.incarnations };
-        // Two of them have one id, by mistake.
-        let index = if is_twin { 0 } else { index };
-        actor.service.instance_id = format!("api-{index}-{number}");
-        actor.service.stop = Arc::new(Notify::new());
-        actor.service.seed = crate::system::mix(actor.service.seed);
-        if before != actor.service.instance_id && !before.is_empty() {
-            stage.gone.insert(before, world::now());
-        }
-        actor.service.clone()
-    });
-    invariants::forget_held(&service.name);
-    ends::has_started(&service.instance_id);
-    world::tell(|| format!("{} starts as {}", service.name, service.instance_id));
-    start(service.pid, service.run());
-}
-
-fn start_caller(index: usize) {
-    let seed = world::draw(rand::Rng::next_u64);
-    let (pid, caller) = with(|stage| {
-        stage.caller_starts += 1;
-        let number = stage.caller_starts % 90;
-        let caller = Caller {
-            name: format!("c{index}"),
-            // Of slots that the controller gives last. Writes of its predecessor may still arrive.
-            slot: if stage.plan.one_slot { 4_000 } else { 4_000 + number as u16 },
-            policy: stage.plan.routing_policy(),
-            think_ms: stage.plan.think_ms,
-            records: stage.plan.records,
-            stores: stage.stores.clone(),
-            quiet_from: stage.plan.quiet_from,
-            seed,
-        };
-        (stage.callers[index], caller)
-    });
-    start(pid, caller.run());
-}
-
-/// A process is no more.
-fn kill(pid: Pid, silently: bool) {
-    net::bury(pid, silently);
-    drop(world::take(pid));
-    net::empty_door(pid);
-}
-
-/// A process ended by itself.
-pub fn ended(pid: Pid) {
-    world::after(0, move || {
-        kill(pid, false);
-        people::ended(pid);
-    });
 }

@@ -20,6 +20,7 @@ use std::{
 struct System {
     simulated: Cell<bool>,
     monotonic_ns: Cell<u64>,
+    since_boot_ns: Cell<u64>,
     wall_ns: Cell<u64>,
     random: Cell<u64>,
     /// What a runtime without work was about to wait for, in milliseconds; below 0: for ever.
@@ -33,6 +34,7 @@ thread_local! {
         System {
             simulated: Cell::new(false),
             monotonic_ns: Cell::new(0),
+            since_boot_ns: Cell::new(0),
             wall_ns: Cell::new(0),
             random: Cell::new(0),
             idle: Cell::new(None),
@@ -53,10 +55,11 @@ pub fn simulate(seed: u64) {
     });
 }
 
-/// What this thread's clocks show.
-pub fn set_clocks(monotonic_ns: u64, wall_ns: u64) {
+/// What this thread's clocks show. `since_boot_ns` includes the time that the machine was suspended.
+pub fn set_clocks(monotonic_ns: u64, since_boot_ns: u64, wall_ns: u64) {
     SYSTEM.with(|system| {
         system.monotonic_ns.set(monotonic_ns);
+        system.since_boot_ns.set(since_boot_ns);
         system.wall_ns.set(wall_ns);
     });
 }
@@ -111,6 +114,7 @@ pub unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::
     }
     let ns = SYSTEM.with(|system| match clock {
         libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE => system.wall_ns.get(),
+        libc::CLOCK_BOOTTIME | libc::CLOCK_BOOTTIME_ALARM => system.since_boot_ns.get(),
         _ => system.monotonic_ns.get(),
     });
     let now = libc::timespec {

@@ -182,6 +182,8 @@ rules! {
     ProcessesAreMembers,
     /// Waits are measured by a clock that advances evenly.
     WaitsAreSteady,
+    /// Time during which a machine is suspended counts.
+    SuspendCounts,
     /// A restored store moves nobody before an operator has confirmed it.
     RestoreIsConfirmed,
     /// A controller notices that an instance holds a revision that its store never had.

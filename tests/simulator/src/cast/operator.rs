@@ -1,5 +1,7 @@
 //! Operators: they go up and back again, and look after what stands in their way.
 
+mod advice;
+mod needed;
 mod requests;
 mod script;
 
@@ -12,6 +14,7 @@ use cutover_proto::v1::{
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tonic::{Response, Status};
 
+pub use advice::Advice;
 pub use script::{Ask, Cue, Then};
 
 use super::{KEY, traffic::Records};
@@ -47,7 +50,7 @@ pub struct Operator {
     pub repeats: bool,
     /// They do this over and over, in place of what they like. Empty: there is none.
     pub script: &'static [Cue],
-    /// They only look after what stands in the way from then on.
+    /// They only do what somebody has to do from then on.
     pub quiet_from: Time,
     /// Of their randomness.
     pub seed: u64,
@@ -141,11 +144,11 @@ impl Desk {
             if play::is_unnoticed() {
                 continue;
             }
-            let quiet = world::now() >= self.operator.quiet_from;
-            let has_arrived = self.look_after(quiet).await;
-            if quiet {
+            if world::now() >= self.operator.quiet_from {
+                self.look_calmly().await;
                 continue;
             }
+            let has_arrived = self.look_after().await;
             if world::now() < self.operator.ramp_from {
                 play::want_pass(v1::PassKind::Full);
                 continue;
@@ -196,7 +199,7 @@ impl Desk {
     }
 
     /// Does what status says that somebody has to do. True: everybody has arrived.
-    async fn look_after(&mut self, quiet: bool) -> bool {
+    async fn look_after(&mut self) -> bool {
         let asked = self.admin.get_status(v1::GetStatusRequest { key: KEY.to_owned() }).await;
         let Ok(status) = asked.map(Response::into_inner) else { return false };
         play::note_status(&status);
@@ -206,7 +209,7 @@ impl Desk {
             told("resume", &self.admin.resume(request).await);
         }
         let has_cue = self.operator.script.iter().any(|Cue(ask, _)| *ask == Ask::Acknowledge);
-        if migration.state() == v1::State::Tripped && !quiet && !has_cue {
+        if migration.state() == v1::State::Tripped && !has_cue {
             self.acknowledge().await;
         }
         for instance in status.instances.iter().filter(|instance| instance.lost) {
@@ -234,10 +237,6 @@ impl Desk {
         }
         if has_gate("local-guard") && self.draws(50) {
             self.update(|policy| policy.local_guard = false).await;
-        }
-        if quiet && self.operator.plans {
-            let request = v1::StopPlanRequest { mutation: self.mutation(), key: KEY.to_owned() };
-            told("stop the plan", &self.admin.stop_plan(request).await);
         }
         status.settled && status.waiting.iter().all(|waiting| waiting.gate == "floor")
     }

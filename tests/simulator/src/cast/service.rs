@@ -23,7 +23,9 @@ use super::{
 };
 use crate::{
     data::DataStore,
-    expiring, play,
+    expiring,
+    invariants::telemetry,
+    play,
     world::{self, Pid},
 };
 
@@ -110,6 +112,8 @@ impl Service {
         world::tell(|| format!("{}: closed, delivered: {delivered}", self.name));
         if delivered {
             play::has_said_goodbye(&self.instance_id);
+        } else {
+            telemetry::excuse("a service ended without delivering its counts");
         }
         lanes.abort_all();
         play::ended(self.pid);

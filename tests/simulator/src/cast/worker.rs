@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cutover::jobs::{self, Limits, Plan, Stores};
+use cutover::{
+    jobs::{self, Limits, Plan, Stores},
+    refusal,
+};
 use cutover_proto::v1;
 
 use super::KEY;
@@ -71,7 +74,12 @@ pub async fn run(pid: Pid, name: String, task: Task, on_target: u32, stores: [Da
             }
             world::tell(|| format!("{name}: pass {kind} ended, {} scanned", counts.scanned));
         }
-        Err(error) => world::tell(|| format!("{name}: pass {kind}: {error}")),
+        Err(error) => {
+            world::tell(|| format!("{name}: pass {kind}: {error}"));
+            if let jobs::Error::Controller(status) = error {
+                play::calm::refused(refusal::reasons(&status));
+            }
+        }
     }
     play::ended(pid);
 }

@@ -29,7 +29,7 @@ pub fn held() -> Vec<Pid> {
     let leases = LEASES.with_borrow(Clone::clone);
     let is_held = |(pid, lease): &(Pid, Weak<Lease>)| {
         let Some(lease) = lease.upgrade() else { return false };
-        world::look(*pid, |process| process.clocks.set()).is_some() && lease.is_held()
+        world::look(*pid, |process| process.clocks().set()).is_some() && lease.is_held()
     };
     leases.iter().filter(|lease| is_held(lease)).map(|(pid, _)| *pid).collect()
 }

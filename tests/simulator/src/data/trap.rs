@@ -42,6 +42,11 @@ pub fn set_trap(trap: Trap) {
     TRAP.set(Some(trap));
 }
 
+/// Waits for no call any more.
+pub fn clear_trap() {
+    TRAP.take();
+}
+
 /// A call is made.
 pub(super) fn spring_trap(store: usize, written: &[Id]) -> Delay {
     let is_write = !written.is_empty();

@@ -59,6 +59,8 @@ pub enum Theme {
     Goodbyes,
     /// Sweeps beside a controller whose clock jumps ahead.
     Clocks,
+    /// A service whose machine is suspended in the middle of a call, and that is counted out meanwhile.
+    Suspended,
     /// Records that expire, and that each store removes by itself.
     Expiring,
     /// Callers that stamp with one writer slot, and whose clocks are behind those of others.
@@ -66,7 +68,8 @@ pub enum Theme {
 }
 
 impl Theme {
-    /// All but the general one; `Replicas`, `LeftBehind`, `Clocks`, `Latches` and `Goodbyes`, which are drawn by themselves; and `Slots` and `Expiring`, which no other rule needs. Those whose rules are hard to find come twice.
+    /// All but the general one; `Replicas`, `LeftBehind`, `Clocks`, `Latches`, `Goodbyes` and `Suspended`, which are drawn by
+    /// themselves; and `Slots` and `Expiring`, which no other rule needs. Those whose rules are hard to find come twice.
     const SPECIAL: [Self; 20] = [
         Self::Steps,
         Self::Lost,
@@ -130,6 +133,7 @@ impl Theme {
             Self::Latches => worlds::latches(plan, random),
             Self::Goodbyes => worlds::goodbyes(plan, random),
             Self::Clocks => worlds::clocks(plan, random),
+            Self::Suspended => worlds::suspended(plan, random),
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::{
 pub(super) use expiring::expiring;
 pub(super) use latches::{goodbyes, latches};
 pub(super) use lazy::{clocks, drain, sweep};
-pub(super) use newer::{left_behind, repairs, slots, successors};
+pub(super) use newer::{left_behind, repairs, slots, successors, suspended};
 pub(super) use shared::replicas;
 
 const TO_DUAL: Cue = Cue(Ask::Ramp(Stage::Dual), Then::Arrive);

@@ -3,7 +3,7 @@
 use cutover_client::routing::PPM;
 use rand::RngExt as _;
 
-use super::{kill, people, replicas, restore, start_caller, start_service, with};
+use super::{kill, people, replicas, restore, start_caller, start_service, suspends, with};
 use crate::{
     control,
     data::{self, Delay},
@@ -33,6 +33,7 @@ pub(super) fn end() {
     world::tell(|| "no more faults".to_owned());
     net::set_weather(net::Weather::default());
     control::set_weather(control::Weather::default());
+    data::clear_trap();
     for index in 0..2 {
         data::weather(index, |weather| *weather = data::Weather::default());
     }
@@ -108,6 +109,7 @@ fn happen(fault: Fault, victim: Option<usize>) {
             };
             data::set_trap(data::Trap { pid, store, is_write, skips: 0, delay, spring: Box::new(spring) });
         }),
+        Fault::Suspend => suspends::happen(victim.filter(is_live)),
         Fault::StartAlone => if_some(a_service().filter(|_| with(|stage| stage.plan.persist)), |index| {
             let (delay, alone) = (self::span(10 * MS, 40 * S), self::span(4 * S, 30 * S));
             if world::chance(PPM / 2) {
@@ -242,12 +244,8 @@ fn happen(fault: Fault, victim: Option<usize>) {
 /// The wall clock of a process jumps.
 pub(super) fn jump(pid: Pid, by: i64) {
     world::tell(|| format!("the clock of {pid} jumps by {} ms", by / MS as i64));
-    let clocks = with(|stage| {
-        let clocks = stage.clocks.entry(pid).or_default();
-        clocks.wall_offset_ns += by;
-        *clocks
-    });
-    _ = world::look(pid, |process| process.clocks = clocks);
+    with(|stage| stage.clocks.entry(pid).or_default().wall_offset_ns += by);
+    _ = world::look(pid, |process| process.jump(by));
 }
 
 fn kill_service(index: usize) {
@@ -330,7 +328,8 @@ pub(super) fn a_service() -> Option<usize> {
     one_of(live.len()).map(|at| live[at])
 }
 
-fn a_worker() -> Option<Pid> {
+/// A worker of a pass that runs.
+pub(super) fn a_worker() -> Option<Pid> {
     let pids = with(|stage| stage.workers.clone());
     let live: Vec<_> = pids.into_iter().filter(|pid| world::look(*pid, |_| ()).is_some()).collect();
     one_of(live.len()).map(|at| live[at])
@@ -350,7 +349,8 @@ pub(super) fn clients() -> Vec<Pid> {
     })
 }
 
-fn one_of(count: usize) -> Option<usize> {
+/// One of so many, by its place.
+pub(super) fn one_of(count: usize) -> Option<usize> {
     (count > 0).then(|| world::between(0, count as u64 - 1) as usize)
 }
 

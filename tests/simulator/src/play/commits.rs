@@ -1,13 +1,17 @@
 //! What holds at every commit.
 
-use cutover::domain::{Migration, Placement, Tenant};
+use cutover::domain::{Event, Migration, Placement, Tenant};
 use cutover_client::routing::{Rung, coexist};
 
 use super::{chaos, hazard, latches, restore, with};
-use crate::{invariants, oracle, world};
+use crate::{
+    invariants::{self, raised, replay},
+    oracle, world,
+};
 
 /// A migration was changed.
-pub(super) fn check(tenants: &[Tenant], before: Option<&Migration>, after: &Migration) {
+pub(super) fn check(tenants: &[Tenant], event: &Event, before: Option<&Migration>, after: &Migration) {
+    replay::committed(event, after, tenants);
     // What a restored store says before it is confirmed is nobody's routing.
     let is_confirmed = before.is_some_and(|before| before.document.restored.is_some());
     if after.document.restored.is_some() {
@@ -28,6 +32,12 @@ pub(super) fn check(tenants: &[Tenant], before: Option<&Migration>, after: &Migr
         [rollout.dual_ppm(), rollout.mirrored_ppm(), rollout.target_first_ppm(), rollout.target_only_ppm()];
     if !shares.is_sorted_by(|more, less| more >= less) {
         oracle::fault("shares", format!("revision {}: {shares:?} do not nest", after.revision));
+    }
+    if let Some(before) = before.filter(|_| !is_confirmed) {
+        let wrong = tenants.iter().cloned().chain(raised::others());
+        for wrong in wrong.filter_map(|tenant| raised::wrong(&tenant, before, after)) {
+            oracle::fault_once("moved back", format!("revision {}: {wrong}", after.revision));
+        }
     }
     let placements: Vec<(&Tenant, Placement)> =
         tenants.iter().map(|tenant| (tenant, after.placement(tenant))).collect();

@@ -5,7 +5,7 @@ use cutover_client::routing::{PPM, Rung};
 use super::{
     chaos, ends, kill, people,
     replicas::{self, Trouble},
-    stand_in, with,
+    stand_in, suspends, with,
 };
 use crate::{
     data::{self, Delay},
@@ -57,6 +57,8 @@ pub enum Hazard {
     Partition { reach: Reach, span: (Time, Time) },
     /// A service stops at its next call to a store, which is held back all that time, or is sent before.
     FreezeInCall { store: Option<usize>, is_write: bool, span: (Time, Time), held_back: bool },
+    /// The machine of a service is suspended at the service's next write to a store, which was sent before.
+    SuspendInCall { span: (Time, Time) },
     /// The controller is killed, and is started again soon.
     KillController { down: (Time, Time) },
     /// The wall clock of the controller jumps ahead.
@@ -148,6 +150,7 @@ impl Hazard {
                     spring: Box::new(spring),
                 });
             }
+            Self::SuspendInCall { span } => suspends::in_call(victim, draw((0, 1)) as usize, draw(span)),
             Self::KillController { down } => replicas::kill_for(replicas::leader(), || draw(down)),
             Self::JumpAhead { by } => chaos::jump(replicas::leader(), by as i64),
             Self::SlowLink { latency, span } => {

@@ -9,7 +9,9 @@ use cutover_proto::v1;
 use super::{ends, foreign, latches, replicas, with, workers};
 use crate::{
     cast::{self, operator::EMPTY_TENANT, worker::Task},
-    data, oracle,
+    data,
+    invariants::telemetry,
+    oracle,
     world::{self, Pid, S},
 };
 
@@ -45,8 +47,6 @@ pub fn target_fails() -> bool {
 /// id are heard.
 pub fn is_gone(instance: &v1::Instance, connected: usize) -> bool {
     let id = &instance.instance_id;
-    // Who runs has been heard by then.
-    let faults_are_over = with(|stage| world::now() > stage.plan.calm_from + 13 * S);
     let is_its = |actor: &&super::Actor| actor.service.instance_id == *id;
     Mutation::EvictedAreDead.is_left_out()
         || with(|stage| {
@@ -57,7 +57,7 @@ pub fn is_gone(instance: &v1::Instance, connected: usize) -> bool {
             let is_known = stage.gone.get(id).is_some_and(|since| world::now() > since + 13 * S);
             is_left && is_known && live <= connected
         })
-        || id.starts_with("cutover-") && (faults_are_over || !is_working())
+        || id.starts_with("cutover-") && !is_working()
 }
 
 /// Has there been a service without the SDK, and is it gone?
@@ -71,9 +71,20 @@ pub fn is_worker(pid: Pid) -> bool {
     with(|stage| stage.workers.contains(&pid))
 }
 
-fn is_working() -> bool {
+/// Does anybody work on a pass?
+pub(super) fn is_working() -> bool {
+    workers_at_work() > 0
+}
+
+/// How many processes work on passes.
+pub(super) fn workers_at_work() -> usize {
     let workers = with(|stage| stage.workers.clone());
-    workers.into_iter().any(|pid| world::look(pid, |_| ()).is_some())
+    workers.into_iter().filter(|pid| world::look(*pid, |_| ()).is_some()).count()
+}
+
+/// Is this process a service with the SDK?
+pub fn is_service(pid: Pid) -> bool {
+    with(|stage| stage.services.iter().any(|actor| actor.service.pid == pid))
 }
 
 /// What the operators know about writes in the target alone when they confirm a restore. They name everybody.
@@ -162,35 +173,8 @@ pub(super) fn ended(pid: Pid) {
         world::after(S, move || super::start_caller(index));
     }
     if let Some(index) = with(|stage| stage.controllers.iter().position(|controller| *controller == pid)) {
+        telemetry::excuse("a controller ended");
         world::after(S, move || replicas::start(index));
-    }
-}
-
-/// Is everybody where they were asked to be, and will nothing else happen unless somebody asks for it?
-pub(super) fn all_have_arrived() -> bool {
-    let Some((at, status)) = with(|stage| stage.status.clone()) else { return false };
-    // Operators run the passes that gates ask for.
-    let is_over = |waiting: &v1::Waiting| !waiting.by_itself && waiting.gate != "full-pass";
-    let is_fresh = world::now() - at < 4 * S && with(|stage| at > stage.plan.quiet_from);
-    is_fresh && status.settled && status.waiting.iter().all(is_over) && !is_working()
-}
-
-/// Faults have stopped a while ago: is everybody where they were asked to be?
-pub(super) fn check_that_all_arrived() {
-    let Some((at, status)) = with(|stage| stage.status.clone()) else {
-        return oracle::fault("stuck", "nobody ever saw a status".to_owned());
-    };
-    if world::now().saturating_sub(at) > 30 * S {
-        return oracle::fault("stuck", format!("no status for {} ms", (world::now() - at) / world::MS));
-    }
-    let reasons = status.waiting.iter().filter(|waiting| waiting.by_itself);
-    let reasons: Vec<_> = reasons
-        .map(|waiting| format!("{} {}: {}: {}", waiting.step, waiting.whom, waiting.gate, waiting.message))
-        .collect();
-    if !status.settled || !reasons.is_empty() {
-        let waiting: Vec<_> = status.waiting.iter().map(|waiting| &waiting.message).collect();
-        let what = format!("settled: {}; {}; all: {waiting:?}", status.settled, reasons.join("; "));
-        oracle::fault("stuck", what);
     }
 }
 

@@ -47,6 +47,7 @@ impl Theme {
                 Self::Replicas
             }
             M::LeaseAtCall | M::HeardAnew | M::AcknowledgedAnew => Self::Replicas,
+            M::SuspendCounts => Self::Suspended,
             M::ProcessesAreMembers | M::RestoreIsConfirmed | M::FutureIsNoticed => Self::Restore,
         }
     }

@@ -154,3 +154,22 @@ pub(in crate::plan) fn slots(plan: Plan) -> Plan {
         ..plan
     }
 }
+
+/// A service with a fence does not hear of a step, and its machine is suspended while it writes. It is counted out. When it
+/// wakes up, its monotonic clock says that it has just been heard.
+pub(in crate::plan) fn suspended(plan: Plan, random: &mut SmallRng) -> Plan {
+    let sleeps = || Hazard::SuspendInCall { span: (13 * S, 22 * S) };
+    let calm_from = 60 * S;
+    Plan {
+        calm_from,
+        quiet_from: calm_from + 2 * S,
+        end: calm_from + 150 * S,
+        policy: v1::Policy { fence_after_ms: random.random_range(3_000..9_000), ..plan.policy.clone() },
+        patience: 40 * S,
+        aims: vec![
+            aim(ANY_UP, 500_000, NOW, vec![out_of_reach(Reach::Sends, (500 * MS, 2 * S)), sleeps()]),
+            aim(ANY_UP, 200_000, (MS, 2 * S), vec![sleeps()]),
+        ],
+        ..plan
+    }
+}

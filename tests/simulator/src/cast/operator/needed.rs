@@ -1,0 +1,100 @@
+//! Operators after the faults: they do what they are told that somebody has to do, and nothing else.
+
+use std::time::Duration;
+
+use cutover::refusal::reasons;
+use cutover_proto::v1;
+use tonic::Status;
+
+use super::{Advice, Desk, told};
+use crate::{
+    cast::KEY,
+    play::{self, calm},
+    world::{self, S},
+};
+
+const ACTOR: &str = "operator:simulated";
+
+impl Desk {
+    /// Looks, and acts if somebody is needed.
+    pub(super) async fn look_calmly(&mut self) {
+        let asked = self.admin.get_status(v1::GetStatusRequest { key: KEY.to_owned() }).await;
+        let Ok(status) = asked.map(tonic::Response::into_inner) else { return };
+        play::note_status(&status);
+        if world::now() < self.rests_until {
+            return;
+        }
+        let Some(need) = calm::need(&status) else { return };
+        let Some(advice) = Advice::of(&need.action) else { return calm::helpless(&need) };
+        calm::act(&need, &advice, &status);
+        if let Err(refused) = self.follow_advice(advice).await {
+            calm::refused(reasons(&refused));
+        }
+    }
+
+    async fn follow_advice(&mut self, advice: Advice) -> Result<(), Box<Status>> {
+        let (mutation, key) = (self.mutation(), KEY.to_owned());
+        let what = format!("{advice:?}");
+        let answer = match advice {
+            Advice::Wait(seconds) => {
+                self.rests_until = world::now() + seconds * S;
+                return Ok(());
+            }
+            Advice::Pass(kind) => {
+                // They know what somebody else has written to the target, and that it has to go.
+                match kind == v1::PassKind::Verify && play::foreign::is_left() {
+                    true => play::want_repair(),
+                    false => play::want_pass(kind),
+                }
+                // It has begun by then.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                return Ok(());
+            }
+            Advice::LocalGuardOff => {
+                self.update(|policy| policy.local_guard = false).await;
+                return Ok(());
+            }
+            Advice::RequireNone => {
+                self.update(|policy| policy.required_services.clear()).await;
+                return Ok(());
+            }
+            Advice::Evict(name) => {
+                let (actor, reason) = (ACTOR.to_owned(), "it is dead".to_owned());
+                let instance_id = name.unwrap_or_default();
+                let request =
+                    v1::EvictInstanceRequest { instance_id, actor, reason, lost: true, ..Default::default() };
+                self.admin.evict_instance(request).await.map(drop)
+            }
+            Advice::Cancel(id) => {
+                play::foreign::note_repair(false);
+                let request =
+                    v1::FinishJobRequest { id, actor: ACTOR.to_owned(), force: true, ..Default::default() };
+                self.jobs.finish_job(request).await.map(drop)
+            }
+            Advice::Resume => self.admin.resume(v1::ResumeRequest { mutation, key }).await.map(drop),
+            Advice::Acknowledge => {
+                self.admin.acknowledge(v1::AcknowledgeRequest { mutation, key }).await.map(drop)
+            }
+            Advice::Confirm => {
+                let request = v1::ConfirmRestoreRequest { mutation, key, ..play::confirmation() };
+                self.admin.confirm_restore(request).await.map(drop)
+            }
+            Advice::LeaveTargetOnly => {
+                let target_only_ppm = Some(0);
+                let request = v1::SetRolloutRequest {
+                    mutation,
+                    key,
+                    target_only_ppm,
+                    wait: true,
+                    ..Default::default()
+                };
+                for tenant in calm::pinned_at_target_only() {
+                    self.unpin_one(tenant).await;
+                }
+                self.admin.set_rollout(request).await.map(drop)
+            }
+        };
+        told(&what, &answer.clone().map(tonic::Response::new));
+        answer.map_err(Box::new)
+    }
+}
