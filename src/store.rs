@@ -249,6 +249,7 @@ pub enum OpenError {
     Unavailable(String),
 }
 
+#[cfg(any(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
 impl OpenError {
     /// Nobody has made the tables or items yet.
     pub(in crate::store) fn unmade(place: &str) -> Self {

@@ -293,6 +293,7 @@ impl Leader {
 }
 
 /// Who leads, and whether the lease is renewed. Looks for as long as others would wait for that.
+#[cfg(any(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
 pub(super) async fn look(seat: &dyn SeatStore) -> Result<(Leader, bool), Error> {
     let (first, began) = (seat.read().await?, Instant::now());
     loop {
