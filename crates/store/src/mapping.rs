@@ -32,7 +32,7 @@ pub use column_type::{ColumnType, Element};
 #[cfg(feature = "spec")]
 pub use ddl::create_typed_sql;
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
-pub(super) use ddl::{column_sql, create_child_sql, create_ledger_sql, quoted, sql_type};
+pub(super) use ddl::{column_sql, create_child_sql, create_ledger_sql, foreign_key_sql, quoted, sql_type};
 pub use ddl::{create_sql, create_table_sql};
 #[cfg(feature = "spec")]
 pub(crate) use fields::check_name;

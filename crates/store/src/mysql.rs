@@ -5,6 +5,8 @@
 //! otherwise.
 
 mod both;
+mod cells;
+mod children;
 mod column;
 #[cfg(feature = "spec")]
 mod describe;
@@ -19,32 +21,32 @@ mod layout;
 mod ledger;
 mod limits;
 mod literal;
+mod open;
 mod put_all;
 mod replicas;
+mod rights;
+mod rows;
 mod schema;
 mod server;
 mod warnings;
 
-use std::{str::FromStr, time::Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
-use sqlx::{
-    ConnectOptions, MySql, Row,
-    mysql::{MySqlConnectOptions, MySqlRow},
-};
+use sqlx::{MySql, mysql::MySqlRow};
 
 use super::{
     Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
     Segment, Store, StoreError, Version,
-    mapping::{Dialect, SqlTable, create_ledger_sql, create_sql},
     sql::{
-        Calls, Database, Entry, LedgerId, ServerOptions, Statement, check_equal, check_new, column_of,
-        estimate, get_versions, permanent, put_all, put_many, put_one, spread, swallowed, version_after,
+        Calls, Database, Entry, Statement, check_equal, column_of, estimate, get_versions, permanent,
+        put_all, put_many, put_one, spread, swallowed, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
 use layout::{Layout, NOT_WRITTEN};
-use limits::{ROWS_MAX, STATEMENT_BYTES_MAX, written_max};
+use ledger::{CHECK_ONE, check_written};
+use limits::{ROWS_MAX, STATEMENT_BYTES_MAX};
 use replicas::{Listed, Replicas};
 
 /// One table of a MySQL or MariaDB server. If it is given by its name alone, a table of whole records,
@@ -63,93 +65,6 @@ pub struct MySqlStore {
 }
 
 impl MySqlStore {
-    /// Opens an existing table, after checking that it can hold what will be written. `url` is
-    /// `mysql://user:password@host:port/database`; `?ssl-mode=VERIFY_IDENTITY` requests TLS.
-    pub async fn open(
-        url: &str,
-        table: impl Into<SqlTable>,
-        options: ServerOptions,
-    ) -> Result<Self, StoreError> {
-        Self::connect(url, table.into(), options).await?.checked().await
-    }
-
-    /// Like `open`, but creates the table if it does not exist. An existing table is not changed.
-    pub async fn create(
-        url: &str,
-        table: impl Into<SqlTable>,
-        options: ServerOptions,
-    ) -> Result<Self, StoreError> {
-        let table = table.into();
-        let sql = create_sql(Dialect::MySql, &table);
-        let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
-        let store = Self::connect(url, table, options).await?;
-        let (mut id, table) = (None, &store.layout.table);
-        // Of a table that is there already, which may have keys of other types than one that is created.
-        let (keys, _) = id_columns::keys(&store.calls, table).await?;
-        let of_ledger = create_ledger_sql(Dialect::MySql, table, keys.definitions());
-        let of_ledger =
-            of_ledger.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
-        let sql = sql.into_iter().take(1).chain(of_ledger);
-        if let Some(ledger) = table.ledger() {
-            let there = schema::has_rows(&store.calls, &table.name).await?;
-            let entries = schema::has_rows(&store.calls, &ledger).await?;
-            let is_new = check_new(Dialect::MySql, table, &keys, there, entries)?;
-            id = is_new.then(|| LedgerId::made_once(Dialect::MySql, &store.layout.ledger, &keys));
-        }
-        for (name, sql) in store.layout.table.names().into_iter().zip(sql) {
-            if schema::is_free(&store.calls, &name).await? {
-                store.calls.create(sql).await?;
-            }
-        }
-        if let Some(sql) = id {
-            store.calls.create(sql).await?;
-        }
-        store.checked().await
-    }
-
-    /// Checks the table and its ledger, and learns which ledger it is.
-    async fn checked(mut self) -> Result<Self, StoreError> {
-        (self.layout.keys, self.layout.places) = id_columns::keys(&self.calls, &self.layout.table).await?;
-        if !self.layout.table.is_bare() {
-            schema::check(&self.calls, &self.layout.table, &self.layout.keys).await?;
-        }
-        if let Some(name) = self.layout.table.ledger() {
-            self.layout.ledger_id = Some(self.found_id(&name).await?);
-        }
-        Ok(self)
-    }
-
-    async fn connect(url: &str, table: SqlTable, options: ServerOptions) -> Result<Self, StoreError> {
-        table.check(Dialect::MySql)?;
-        let wrong = |what: String| permanent(ErrorClass::Other, "url", what);
-        let connect = MySqlConnectOptions::from_str(url)
-            .map_err(|error| wrong(format!("{error}: give mysql://user:password@host:port/database")))?;
-        if connect.get_database().is_none() {
-            return Err(wrong(
-                "it names no database: give mysql://user:password@host:port/database".to_owned(),
-            ));
-        }
-        // A statement contains records, which must not appear in a log.
-        let connect = connect.disable_statement_logging().pipes_as_concat(false);
-        let server = format!("{}:{}", connect.get_host(), connect.get_port());
-        let replicas = Replicas::new(connect.clone());
-        // With a ledger a transaction has two statements that wait and write, and both together have this time. The
-        // client waits for both.
-        let parts = if table.has_ledger() { 2 } else { 1 };
-        let longest = options.call_timeout;
-        let options = ServerOptions { call_timeout: longest / parts, ..options };
-        let calls = Calls::<MySql>::open(connect, &server, options, longest).await?;
-        // Only MariaDB, which ends a write that takes too long, reads the comment.
-        let packet = "SELECT CAST(@@max_allowed_packet AS SIGNED) /*M! , 1 */".to_owned();
-        let rows = calls.rows(&Statement::text(packet)).await?;
-        let ends_writes = rows.first().is_some_and(|row| row.len() == 2);
-        let packet_bytes = rows.first().and_then(|row| row.try_get::<i64, _>(0).ok()).unwrap_or(1 << 20);
-        let packet_bytes = usize::try_from(packet_bytes).unwrap_or(1 << 20);
-        let waiting_max = written_max(false, &options);
-        let written_max = written_max(ends_writes, &options);
-        Ok(Self { calls, layout: Layout::new(table), packet_bytes, written_max, waiting_max, replicas })
-    }
-
     /// Waits for calls in flight and closes the connections.
     pub async fn close(&self) {
         self.calls.close().await;
@@ -199,8 +114,16 @@ impl Store for MySqlStore {
         };
         // One record is one statement.
         let [sql]: [String; 1] = sql.try_into().expect("one record was given");
-        let (done, doubt) = self.calls.write(&Statement::text(sql)).await?;
-        if done.rows_affected() > 0 && done.last_insert_id() != NOT_WRITTEN {
+        let (is_written, doubt) = if self.layout.children.is_empty() {
+            let (done, doubt) = self.calls.write(&Statement::text(sql)).await?;
+            (done.rows_affected() > 0 && done.last_insert_id() != NOT_WRITTEN, doubt)
+        } else {
+            let check = if expected.is_some() { CHECK_ONE.to_owned() } else { check_written(1) };
+            let mut body = vec![sql, check];
+            body.extend(self.replace_rows(&[(id, record)])?);
+            self.changed(&self.transaction(body, "0")).await?
+        };
+        if is_written {
             return Ok(Put::Applied);
         }
         let current = version_after(self, id, &doubt).await?.and_then(|there| there.reads_as);
@@ -309,7 +232,10 @@ impl Store for MySqlStore {
 
     /// By the cluster if the server is in one, else by the server; and by database and table.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
-        let identity = identity::identity(&self.calls, &self.layout.table.name).await?;
+        let mut identity = identity::identity(&self.calls, &self.layout.table.name).await?;
+        for child in self.layout.table.children_by_name() {
+            identity = identity.with_child(identity::identity(&self.calls, &child.table).await?);
+        }
         self.layout.keys.check_order(&id_columns::keys(&self.calls, &self.layout.table).await?.0)?;
         let Some(ledger) = self.layout.table.ledger() else { return Ok(Some(identity)) };
         let id = self.found_id(&ledger).await?;
@@ -318,13 +244,11 @@ impl Store for MySqlStore {
 
     async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
         let table = &self.layout.table;
-        let columns = format!(
-            "SELECT column_name, column_type FROM information_schema.columns WHERE table_schema = DATABASE() \
-             AND table_name = '{}' ORDER BY ordinal_position",
-            table.name
-        );
-        let columns = self.rows(columns).await?;
-        Ok(table.unmapped(columns.iter().map(|row| (server::text(row, 0), server::text(row, 1)))))
+        let mut unmapped = table.unmapped(id_columns::shown(&self.calls, &table.name).await?);
+        for child in table.children() {
+            unmapped.extend(child.unmapped(id_columns::shown(&self.calls, &child.table).await?));
+        }
+        Ok(unmapped)
     }
 
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {

@@ -5,7 +5,6 @@
 mod batch;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod calls;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod child_faults;
 mod child_rows;
 mod entry;
@@ -35,15 +34,17 @@ pub(super) use batch::{
 };
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use calls::Calls;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use child_faults::loose_with_children;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) use child_faults::{
     between_children, first_rows, no_child, no_foreign_key, not_from_zero, referring_rows, unmapped_rows,
 };
-pub(super) use child_rows::hex_bytes;
 #[cfg(feature = "postgres")]
-pub(super) use child_rows::{child_rows, is_hex};
+pub(super) use child_rows::child_rows;
+#[cfg(feature = "mysql")]
+pub(super) use child_rows::counted_rows;
+#[cfg(feature = "sqlite")]
+pub(super) use child_rows::hex_bytes;
 pub(super) use entry::{Entry, There};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use error::{GRANT, is_lost};

@@ -153,6 +153,13 @@ async fn records_move_into_columns_of_mariadb_and_back() {
     is_moved_compared_and_moved_back(&target, COLUMNS, &TempDir::new().unwrap()).await;
 }
 
+#[cfg(feature = "mysql")]
+#[tokio::test(flavor = "multi_thread")]
+async fn records_move_into_child_tables_of_mariadb_and_back() {
+    let Some(target) = crate::support::server::given("CUTOVER_TEST_MYSQL") else { return };
+    is_moved_compared_and_moved_back(&target, &with_items(), &TempDir::new().unwrap()).await;
+}
+
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread")]
 async fn records_move_into_columns_of_postgresql_and_back() {

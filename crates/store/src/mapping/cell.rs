@@ -31,7 +31,7 @@ impl Cell {
 
     /// A cell from bytes that a database calls text. If they are not valid text they stay bytes, and the
     /// column reports that.
-    #[cfg(any(feature = "sqlite", feature = "mysql"))]
+    #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
     pub(crate) fn text(bytes: Vec<u8>) -> Self {
         String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Text)
     }

@@ -137,10 +137,6 @@ impl Child {
     /// What is wrong with it beside the columns and the other child tables.
     fn mistake(&self, dialect: Dialect, columns: &[Column], others: &[Self]) -> Option<MappingError> {
         let wrong = |what: String| Some(MappingError::Child(self.table.clone(), what));
-        if dialect == Dialect::MySql {
-            let what = "MySQL and MariaDB stores have no child tables yet: remove it, or use json";
-            return wrong(what.to_owned());
-        }
         if self.elements.dialect() != dialect {
             return wrong("its columns are mapped for another database".to_owned());
         }

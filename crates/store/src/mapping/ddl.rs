@@ -143,13 +143,28 @@ pub(crate) fn create_child_sql(
         format!("{} {}", q(name), column_sql(dialect, kind, child.elements.labels(name)))
     }));
     lines.push(format!("PRIMARY KEY ({})", list(child.primary())));
-    lines.push(format!(
-        "FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE CASCADE",
-        list(child.ids()),
-        q(&table.name),
-        list(table.ids())
-    ));
+    lines.push(foreign_key_sql(dialect, table, child));
     Ok(create_with(dialect, &child.table, &lines))
+}
+
+/// The foreign key of a child table to its records' table.
+#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+pub(crate) fn foreign_key_sql(dialect: Dialect, table: &SqlTable, child: &Child) -> String {
+    let list =
+        |names: Vec<&str>| names.into_iter().map(|name| quoted(dialect, name)).collect::<Vec<_>>().join(", ");
+    // Otherwise MySQL makes a name by adding to that of the table, and refuses it if it gets longer than 64.
+    let name = match &child.table {
+        of if dialect == Dialect::MySql && of.len() > 56 => {
+            format!("CONSTRAINT `{of:.48}_{:08x}` ", crc32fast::hash(of.as_bytes()))
+        }
+        _ => String::new(),
+    };
+    format!(
+        "{name}FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE CASCADE",
+        list(child.ids()),
+        quoted(dialect, &table.name),
+        list(table.ids())
+    )
 }
 
 fn create(dialect: Dialect, table: &str, mut lines: Vec<String>, primary: &str) -> String {

@@ -10,7 +10,7 @@ use super::{
     },
     Database, column_of,
     keys::Place,
-    layout::{Layout, RUN, place},
+    layout::{Layout, NOT_WRITTEN, RUN, place},
     literal::value,
 };
 
@@ -18,7 +18,7 @@ impl Layout {
     /// The cells of the table's own columns.
     pub(super) fn cells(&self, id: &Id, record: &Record) -> Result<Vec<Cell>, StoreError> {
         let marks = self.content.len() - self.table.own_content().len();
-        Ok(self.table.cells(id, record)?.split_off(marks))
+        Ok(self.cells_and_rows(id, record)?.0.split_off(marks))
     }
 
     fn own(&self) -> &[String] {
@@ -83,11 +83,11 @@ impl Layout {
         ))
     }
 
-    /// Calls `LAST_INSERT_ID(1)` for rows that are there, and leaves them as they are.
+    /// Calls `LAST_INSERT_ID(`[`NOT_WRITTEN`]`)` for rows that are there, and leaves them as they are.
     pub(super) fn insert_rows(&self, values: &str) -> String {
         let Self { key, .. } = self;
         format!(
-            "{}{values} ON DUPLICATE KEY UPDATE {key} = IF(LAST_INSERT_ID(1), {key}, {key})",
+            "{}{values} ON DUPLICATE KEY UPDATE {key} = IF(LAST_INSERT_ID({NOT_WRITTEN}), {key}, {key})",
             self.rows_begin()
         )
     }
@@ -157,7 +157,7 @@ impl Layout {
         let (mut none, mut all) = (String::new(), String::new());
         if with_content {
             none = ", NULL".repeat(asked.len());
-            let marks = asked.len() - self.own().len();
+            let marks = self.content.len() - self.own().len();
             all = ", FALSE".repeat(marks)
                 + &asked[marks..].iter().map(|name| format!(", {name}")).collect::<String>();
         }
@@ -247,7 +247,7 @@ impl Layout {
         Ok(match self.is_entry(row)? {
             true => Part::Entry { tenant, key, entry: self.entry(row) },
             false if is_reserved => Part::Record(self.keys.reserved_row(tenant, key)),
-            false => Part::Row { tenant, key, cells: self.cells_of(row)? },
+            false => Part::Row { tenant, key, cells: self.cells_of(row) },
         })
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Column {
     pub(super) collation: String,
     /// It has a default or a comment.
     pub(super) has_more: bool,
+    /// It stores something else for NULL: the next number, or the time.
+    pub(super) replaces_null: bool,
 }
 
 impl Column {
@@ -48,6 +50,7 @@ impl Column {
             is_generated: !text(row, 9).is_empty(),
             collation: text(row, 10),
             has_more: text(row, 11) == "1",
+            replaces_null: text(row, 12) == "1",
         }
     }
 

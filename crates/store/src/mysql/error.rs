@@ -50,7 +50,10 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
         1044 | 1142 | 1143 | 1227 => wrong("user", GRANT),
         1049 => wrong("database", "create it, or name another one"),
         1146 | 1051 => wrong("table", "create it, or name another one"),
-        1054 | 1136 | 1364 => wrong("table", "its columns changed: open it again to see what is wrong"),
+        1054 | 1136 | 1222 | 1364 => {
+            wrong("table", "its columns changed: open it again to see what is wrong")
+        }
+        1176 => wrong("table", "its indexes changed: open it again to see what is wrong"),
         1665 => wrong("server", "set binlog_format to ROW or MIXED"),
         1153 => unfit("value", "raise max_allowed_packet"),
         1118 => wrong("table", "its columns are too long for one row: make some of them text or blob"),

@@ -24,6 +24,9 @@ impl Guarded for MySqlStore {
 
     async fn write(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError> {
         self.check_ids(records.iter().map(|(id, _)| *id)).await?;
+        if !self.layout.children.is_empty() {
+            return self.write_with_rows(records, over).await;
+        }
         if self.layout.table.has_ledger() {
             return self.put_with(records, over).await;
         }

@@ -54,10 +54,21 @@ pub(super) async fn columns(calls: &Calls<MySql>, table: &str) -> Result<Vec<Col
         "SELECT column_name, data_type, CAST(character_maximum_length AS CHAR), is_nullable, column_type, \
          column_default IS NOT NULL OR extra LIKE '%auto_increment%', CAST(numeric_precision AS CHAR), \
          CAST(numeric_scale AS CHAR), character_set_name, generation_expression, \
-         collation_name, column_comment <> '' OR NULLIF(column_default, 'NULL') IS NOT NULL \
+         collation_name, column_comment <> '' OR NULLIF(column_default, 'NULL') IS NOT NULL, \
+         extra LIKE '%auto_increment%' OR data_type = 'timestamp' AND is_nullable = 'NO' \
          FROM information_schema.columns {of_table} ORDER BY ordinal_position"
     );
     Ok(calls.rows(&Statement::text(columns)).await?.iter().map(Column::of).collect())
+}
+
+/// Name and type of each column.
+pub(super) async fn shown(calls: &Calls<MySql>, table: &str) -> Result<Vec<(String, String)>, StoreError> {
+    let columns = format!(
+        "SELECT column_name, column_type FROM information_schema.columns {} ORDER BY ordinal_position",
+        of_table(table)
+    );
+    let rows = calls.rows(&Statement::text(columns)).await?;
+    Ok(rows.iter().map(|row| (text(row, 0), text(row, 1))).collect())
 }
 
 /// The table's columns of text, with their lengths as they are now.
@@ -71,7 +82,7 @@ async fn lengths(calls: &Calls<MySql>, table: &SqlTable) -> Result<Vec<Length>, 
     Ok(rows.iter().map(|row| (text(row, 0), text(row, 1).parse().unwrap_or(usize::MAX))).collect())
 }
 
-/// Refuses ids of which the table or its ledger would cut the blanks at the end.
+/// Refuses ids of which the table, a child table or the ledger would cut the blanks at the end.
 async fn check_ids(
     calls: &Calls<MySql>,
     table: &SqlTable,
@@ -82,6 +93,10 @@ async fn check_ids(
         return Ok(());
     }
     check_lengths(table, &lengths(calls, table).await?, &ids)?;
+    for child in table.children() {
+        let child = table.of_child(child);
+        check_lengths(&child, &lengths(calls, &child).await?, &ids)?;
+    }
     let Some(ledger) = table.entries(Dialect::MySql) else { return Ok(()) };
     check_lengths(&ledger, &lengths(calls, &ledger).await?, &ids)
 }

@@ -1,6 +1,14 @@
 //! Tenant and key in statements.
 
-use super::{super::sql::KeyKind, literal::hex};
+use super::{
+    super::sql::{KeyKind, Keys},
+    literal::hex,
+};
+
+/// The very types of tenant and key, which a foreign key needs. Empty: that of a table that is created.
+pub(super) fn same(keys: &Keys) -> [&str; 2] {
+    [&keys.tenant, &keys.key].map(|column| column.definition.as_str())
+}
 
 /// A column of tenant or key, as statements have it.
 #[derive(Clone, Debug)]
@@ -56,10 +64,12 @@ impl Place {
 
     /// A condition that a row has this value, and not one that the server only takes for it; empty: it takes none.
     pub(super) fn and_exactly(&self, of: &[u8]) -> String {
-        if !self.may_be_loose() {
-            return String::new();
-        }
-        format!(" AND CAST(CONVERT({} USING utf8mb4) AS BINARY) = {}", self.name, hex(of))
+        self.bytes_of(&self.name).map_or_else(String::new, |it| format!(" AND {it} = {}", hex(of)))
+    }
+
+    /// The bytes of a text in a column with such values; `None`: the server takes no other values for them.
+    pub(super) fn bytes_of(&self, column: &str) -> Option<String> {
+        self.may_be_loose().then(|| format!("CAST(CONVERT({column} USING utf8mb4) AS BINARY)"))
     }
 
     /// The same for the value that an insert gives, as a further operand of AND.

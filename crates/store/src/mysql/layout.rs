@@ -9,11 +9,14 @@ use super::{
         Id, Record, Scope, Segment, StoreError, Version, foreign,
         mapping::{Cell, ColumnType, SqlTable},
         scan::{Found, Place as At},
-        sql::{KeyKind, Keys, LedgerId},
+        sql::{KeyKind, Keys, LedgerId, counted_rows},
     },
-    Database, column_of,
+    Database,
+    cells::{asked_as, cell, is_hex},
+    children::Children,
+    column_of,
     keys::Place,
-    literal::value,
+    literal::{hex, value},
 };
 
 /// From this average number of ids per tenant on, one range is better than separate look-ups.
@@ -41,9 +44,11 @@ pub(super) struct Layout {
     pub(super) places: [Place; 2],
     version: String,
     pub(super) content: Vec<String>,
-    /// How the content is asked for.
+    /// How the content is asked for, and then the rows of child tables.
     pub(super) asked: Vec<String>,
     kinds: Vec<ColumnType>,
+    /// Unknown until the tables have been checked.
+    pub(super) children: Vec<Children>,
 }
 
 impl Layout {
@@ -68,8 +73,26 @@ impl Layout {
                 })
                 .collect(),
             kinds: table.content().into_iter().map(|(_, kind)| kind).collect(),
+            children: Vec::new(),
             table,
         }
+    }
+
+    /// The same with the statements of its child tables.
+    pub(super) fn with_children(mut self, children: Vec<Children>) -> Self {
+        self.asked.extend(children.iter().map(|children| children.asked.clone()));
+        Self { children, ..self }
+    }
+
+    /// The cells of the content, and the rows of each child table.
+    pub(super) fn cells_and_rows(
+        &self,
+        id: &Id,
+        record: &Record,
+    ) -> Result<(Vec<Cell>, Vec<Cell>), StoreError> {
+        let mut cells = self.table.cells(id, record)?;
+        let rows = cells.split_off(self.kinds.len());
+        Ok((cells, rows))
     }
 
     /// The columns of a record.
@@ -118,7 +141,7 @@ impl Layout {
     }
 
     pub(super) fn values(&self, text: &mut Vec<u8>, id: &Id, record: &Record) -> Result<(), StoreError> {
-        let cells = self.table.cells(id, record)?;
+        let (cells, _) = self.cells_and_rows(id, record)?;
         self.id(text, id);
         // Without its parenthesis.
         text.pop();
@@ -180,6 +203,19 @@ impl Layout {
     /// To be followed by the version.
     pub(super) fn and_version(&self) -> String {
         format!(" AND {} = ", self.version)
+    }
+
+    /// The places of an id, which are one if a column is both.
+    pub(super) fn places(&self) -> &[Place] {
+        &self.places[..self.table.ids().len()]
+    }
+
+    /// The bytes of those of `(tenant,key)` that [`Place::bytes_of`] compares.
+    pub(super) fn bytes_of_id(&self, id: &Id) -> String {
+        let values = self.places().iter().zip([&id.tenant, &id.key]);
+        let bytes =
+            values.filter(|(place, _)| place.bytes_of("").is_some()).map(|(_, of)| hex(of.as_bytes()));
+        format!("({})", bytes.collect::<Vec<_>>().join(","))
     }
 
     /// `(tenant,key)`
@@ -277,19 +313,20 @@ impl Layout {
     pub(super) fn found(&self, row: &MySqlRow) -> Result<Found, StoreError> {
         let (tenant, key) = place(row)?;
         let (tenant, key) = (tenant.to_vec(), key.to_vec());
-        let cells = self.cells_of(row)?;
-        let record = match self.version(row) {
-            Ok(version) => self.table.value(version, cells).map(|value| Record { version, value }),
-            Err(error) => Err(error),
-        };
-        Ok(Found { tenant, key, record })
+        let value = |version| Ok(Record { version, value: self.table.value(version, self.cells_of(row)?)? });
+        Ok(Found { tenant, key, record: self.version(row).and_then(value) })
     }
 
     pub(super) fn cells_of(&self, row: &MySqlRow) -> Result<Vec<Cell>, StoreError> {
         let content = self.kinds.iter().enumerate();
         let cells: Result<Vec<Cell>, sqlx::Error> =
             content.map(|(at, kind)| cell(row, at + 3, *kind)).collect();
-        cells.map_err(|error| MySql::error(error, false))
+        let mut cells = cells.map_err(|error| MySql::error(error, false))?;
+        for (child, at) in self.table.children().iter().zip(3 + self.kinds.len()..) {
+            let rows = row.try_get_unchecked(at).map_err(|error| MySql::error(error, false))?;
+            cells.push(counted_rows(child, rows, is_hex)?);
+        }
+        Ok(cells)
     }
 
     /// From a row that begins with tenant, key and version.
@@ -339,29 +376,4 @@ pub(super) fn place(row: &MySqlRow) -> Result<At<'_>, StoreError> {
     // All of a text query's answer is text, and a UUID was asked for as one.
     let read = || Ok((row.try_get_unchecked(0)?, row.try_get_unchecked(1)?));
     read().map_err(|error| MySql::error(error, false))
-}
-
-/// A FLOAT is shown with 6 digits, a DOUBLE with all that it has. A BIT is shown as bytes, and as a number only in a
-/// calculation.
-fn asked_as(name: &str, kind: ColumnType) -> String {
-    match kind {
-        ColumnType::Real => format!("{name} + 0e0"),
-        ColumnType::Bit(_) => format!("{name} + 0"),
-        _ => name.to_owned(),
-    }
-}
-
-/// From a row of a text query, whose answer is also text.
-fn cell(row: &MySqlRow, at: usize, kind: ColumnType) -> Result<Cell, sqlx::Error> {
-    let Some(bytes) = row.try_get_unchecked::<Option<Vec<u8>>, _>(at)? else { return Ok(Cell::Null) };
-    Ok(match kind {
-        ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes => Cell::Bytes(bytes),
-        ColumnType::Boolean => match str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()) {
-            Some(whole) => Cell::Int(whole),
-            // BIT(1).
-            None if matches!(bytes.as_slice(), [0 | 1]) => Cell::Int(bytes[0].into()),
-            None => Cell::Bytes(bytes),
-        },
-        _ => Cell::text(bytes),
-    })
 }

@@ -1,7 +1,8 @@
 //! Versions and tombstones in a table beside the records', written in one transaction with them. A record is
 //! what both say together: docs/adr/0041-a-ledger-beside-the-table.md.
 //!
-//! A transaction is one text. Its checks are expressions that fail, so that the server skips the rest.
+//! A transaction is one text, or several with child tables. Its checks are expressions that fail, so that the server skips the
+//! rest.
 
 use sqlx::{Row, mysql::MySqlRow};
 
@@ -14,6 +15,7 @@ use super::{
         sql::{Entry, LedgerId, Over, ROUNDS, Wrote, swallowed},
     },
     MySqlStore, ROWS_MAX, STATEMENT_BYTES_MAX, Statement, layout,
+    layout::{Layout, NOT_WRITTEN},
 };
 
 /// A transaction that somebody left open would be committed by the beginning of the next one.
@@ -23,12 +25,22 @@ pub(super) const BEGIN: &str = "ROLLBACK; START TRANSACTION";
 const FRAME_BYTES: usize = 64;
 
 /// Fails with error 1690 if a condition did not hold; the message repeats the expression.
-const CHECK: &str = "; SELECT EXP(1000 * LAST_INSERT_ID()); ";
+const CHECK: &str = "SELECT EXP(1000 * LAST_INSERT_ID())";
 
 /// Fails as well unless the statement before it found one row.
-const CHECK_ONE: &str = "; SELECT EXP(1000 * (ROW_COUNT() <> 1 OR LAST_INSERT_ID() <> 0)); ";
+pub(super) const CHECK_ONE: &str = "SELECT EXP(1000 * (ROW_COUNT() <> 1 OR LAST_INSERT_ID() <> 0))";
 
-/// Whether error 1690 comes from [`CHECK`] or [`CHECK_ONE`].
+/// Fails as well if one of so many rows was not written, as [`NOT_WRITTEN`] says. An AUTO_INCREMENT would hide one of several,
+/// so that is an error, too.
+pub(super) fn check_written(rows: usize) -> String {
+    if rows == 1 {
+        format!("SELECT EXP(1000 * (LAST_INSERT_ID() = {NOT_WRITTEN}))")
+    } else {
+        CHECK.to_owned()
+    }
+}
+
+/// Whether error 1690 comes from one of these.
 pub(super) fn is_undone(message: &str) -> bool {
     message.to_ascii_lowercase().contains("last_insert_id")
 }
@@ -75,8 +87,7 @@ impl MySqlStore {
                 // Records of version 0 that were there keep their rows.
                 let not_written = if kind == Kind::First { "LAST_INSERT_ID()" } else { "0" };
                 for body in self.bodies(kind, over, part)? {
-                    let sql = format!("{}{body}SELECT {not_written}; COMMIT", self.begin());
-                    let (all, doubt) = self.changed(sql).await?;
+                    let (all, doubt) = self.changed(&self.transaction(body, not_written)).await?;
                     wrote.all &= all;
                     wrote.doubt = wrote.doubt.or(doubt);
                 }
@@ -85,17 +96,18 @@ impl MySqlStore {
         Ok(wrote)
     }
 
-    /// The bodies of as few transactions as the server's packets allow.
+    /// The statements of as few transactions as the server's packets allow.
     pub(super) fn bodies(
         &self,
         kind: Kind,
         over: Over,
         records: &[(&Id, &Record)],
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Vec<Vec<String>>, StoreError> {
         let limit_bytes = self.packet_bytes.saturating_sub(64);
-        let (mut texts, mut entries, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-        let frame = self.begin().len() + self.body(kind, over, "", "").len() + FRAME_BYTES;
-        for (id, record) in records {
+        let (mut bodies, mut entries, mut rows, mut from) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let frame = self.transaction(self.body(kind, over, ("", ""), &[])?, "");
+        let frame = frame.concat().len() + FRAME_BYTES;
+        for (at, (id, record)) in records.iter().enumerate() {
             let (mut entry, mut row) = (Vec::new(), Vec::new());
             self.layout.entry_values(&mut entry, id, record)?;
             match kind {
@@ -111,8 +123,8 @@ impl MySqlStore {
             }
             let all_bytes = bytes + entries.len() + rows.len();
             if !entries.is_empty() && all_bytes > limit_bytes.min(STATEMENT_BYTES_MAX) {
-                texts.push(self.body(kind, over, &text(&entries), &text(&rows)));
-                (entries, rows) = (Vec::new(), Vec::new());
+                bodies.push(self.body(kind, over, (&text(&entries), &text(&rows)), &records[from..at])?);
+                (entries, rows, from) = (Vec::new(), Vec::new(), at);
             }
             for (all, one) in [(&mut entries, entry), (&mut rows, row)] {
                 if !all.is_empty() {
@@ -122,26 +134,44 @@ impl MySqlStore {
             }
         }
         if !entries.is_empty() {
-            texts.push(self.body(kind, over, &text(&entries), &text(&rows)));
+            bodies.push(self.body(kind, over, (&text(&entries), &text(&rows)), &records[from..])?);
         }
-        Ok(texts)
+        Ok(bodies)
+    }
+
+    /// A transaction as texts: a single one, or, with child tables, as many as the server's packets take and then the COMMIT.
+    /// Its last row is `answer`.
+    pub(super) fn transaction(&self, body: Vec<String>, answer: &str) -> Vec<String> {
+        let begin = [BEGIN.to_owned(), self.first_condition()];
+        let all = begin.into_iter().chain(body).chain([format!("SELECT {answer}")]);
+        if self.layout.children.is_empty() {
+            return vec![format!("{}; COMMIT", all.collect::<Vec<_>>().join("; "))];
+        }
+        let mut texts = self.texts(all);
+        texts.push("COMMIT".to_owned());
+        texts
     }
 
     /// `LAST_INSERT_ID(1)` is called where a condition does not hold; the first one is that this is the ledger that was
-    /// opened.
-    fn begin(&self) -> String {
-        format!("{BEGIN}; {}", self.our_ledger())
+    /// opened, if there is one.
+    pub(super) fn first_condition(&self) -> String {
+        let Layout { ledger, ledger_id, keys, .. } = &self.layout;
+        let is_it = match ledger_id {
+            Some(id) => id.is_it(Dialect::MySql, ledger, keys),
+            None if ledger.is_empty() => "TRUE".to_owned(),
+            None => "FALSE".to_owned(),
+        };
+        format!("DO LAST_INSERT_ID(NOT ({is_it}))")
     }
 
-    /// The first condition.
-    pub(super) fn our_ledger(&self) -> String {
-        let is_it =
-            self.layout.ledger_id.map(|id| id.is_it(Dialect::MySql, &self.layout.ledger, &self.layout.keys));
-        let is_it = is_it.unwrap_or_else(|| "FALSE".to_owned());
-        format!("DO LAST_INSERT_ID(NOT ({is_it})); ")
-    }
-
-    fn body(&self, kind: Kind, over: Over, entries: &str, rows: &str) -> String {
+    /// The statements that write these entries and rows of records.
+    fn body(
+        &self,
+        kind: Kind,
+        over: Over,
+        (entries, rows): (&str, &str),
+        records: &[(&Id, &Record)],
+    ) -> Result<Vec<String>, StoreError> {
         let layout = &self.layout;
         // A negative version is the application's own, with an unknown meaning.
         let newer = match (kind, over) {
@@ -149,13 +179,21 @@ impl MySqlStore {
             (_, Over::Older) => "VALUES(version) > version AND version >= 0",
             (_, Over::Same) => "VALUES(version) >= version AND version >= 0",
         };
-        let entries = layout.upsert_entries(entries, newer);
-        let rows = match kind {
-            Kind::First => layout.insert_rows(rows),
-            Kind::Newer => layout.upsert_rows(rows),
-            Kind::Tombstones => layout.delete_rows(rows),
-        };
-        format!("{entries}{CHECK}{rows}; ")
+        let mut body = vec![layout.upsert_entries(entries, newer), CHECK.to_owned()];
+        match kind {
+            Kind::First => body.push(layout.insert_rows(rows)),
+            Kind::Newer => body.push(layout.upsert_rows(rows)),
+            Kind::Tombstones => {
+                body.extend(self.clear_rows(records));
+                body.push(layout.delete_rows(rows));
+                return Ok(body);
+            }
+        }
+        if kind == Kind::First && !layout.children.is_empty() {
+            body.push(check_written(records.len()));
+        }
+        body.extend(self.replace_rows(records)?);
+        Ok(body)
     }
 
     /// [`super::Store::put_if_unchanged`] of a table with a ledger.
@@ -173,28 +211,35 @@ impl MySqlStore {
         let (entry, it, row) = (text(&entry), text(&it), text(&row));
         let has_row = layout.has_row(&it);
         // An entry counts only if it agrees with the row.
-        let entries = match expected {
+        let (entries, check) = match expected {
             Some(expected) if expected > Version::ZERO => {
-                format!("{}{CHECK_ONE}", layout.update_entry(id, record, expected, &has_row)?)
+                (layout.update_entry(id, record, expected, &has_row)?, CHECK_ONE)
             }
-            Some(_) => format!("{}{CHECK}", layout.upsert_entries(&entry, "version = 0 OR deleted")),
-            None => format!("{}{CHECK}", layout.upsert_entries(&entry, "version = 0 OR NOT deleted")),
+            Some(_) => (layout.upsert_entries(&entry, "version = 0 OR deleted"), CHECK),
+            None => (layout.upsert_entries(&entry, "version = 0 OR NOT deleted"), CHECK),
         };
+        let (given, mut body) = ([(id, record)], vec![entries, check.to_owned()]);
+        if record.is_tombstone() {
+            body.extend(self.clear_rows(&given));
+        }
         // In a statement of its own, which sees what was committed before the entry was locked. An AUTO_INCREMENT column
         // sets LAST_INSERT_ID, so nothing asks for it after an insert.
-        let none = format!("SELECT EXP(1000 * (LAST_INSERT_ID() <> 0 OR {has_row})); ");
-        let rows = match (record.is_tombstone(), expected) {
-            (false, None) => format!("{none}{}; ", layout.only_insert_rows(&row)),
-            (false, Some(Version::ZERO)) => format!("{}{CHECK_ONE}", layout.update_row(id, record)?),
-            (false, Some(_)) => format!("{}; ", layout.upsert_rows(&row)),
-            (true, None) => none,
-            (true, Some(Version::ZERO)) => format!("{}{CHECK_ONE}", layout.delete_rows(&it)),
-            (true, Some(_)) => format!("{}; ", layout.delete_rows(&it)),
-        };
-        let sql = format!("{}{entries}{rows}SELECT 0; COMMIT", self.begin());
+        let none = format!("SELECT EXP(1000 * (LAST_INSERT_ID() <> 0 OR {has_row}))");
+        body.extend(match (record.is_tombstone(), expected) {
+            (false, None) => vec![none, layout.only_insert_rows(&row)],
+            (false, Some(Version::ZERO)) => vec![layout.update_row(id, record)?, CHECK_ONE.to_owned()],
+            (false, Some(_)) => vec![layout.upsert_rows(&row)],
+            (true, None) => vec![none],
+            (true, Some(Version::ZERO)) => vec![layout.delete_rows(&it), CHECK_ONE.to_owned()],
+            (true, Some(_)) => vec![layout.delete_rows(&it)],
+        });
+        if !record.is_tombstone() {
+            body.extend(self.replace_rows(&given)?);
+        }
+        let texts = self.transaction(body, "0");
         let mut doubt: Doubt = None;
         for _ in 0..ROUNDS {
-            match self.changed(sql.clone()).await {
+            match self.changed(&texts).await {
                 Ok((true, _)) => return Ok(Put::Applied),
                 Ok((false, lost)) => doubt = doubt.or(lost),
                 Err(error) => return Err(doubt.unwrap_or(error)),
@@ -208,8 +253,12 @@ impl MySqlStore {
     }
 
     /// Whether all was written; if not, nothing was, except records of version 0 that were not there.
-    async fn changed(&self, sql: String) -> Result<(bool, Doubt), StoreError> {
-        match self.calls.change(&[&Statement::begins(sql)]).await {
+    pub(super) async fn changed(&self, texts: &[String]) -> Result<(bool, Doubt), StoreError> {
+        let each = texts.iter().cloned().enumerate();
+        let statements: Vec<_> = each
+            .map(|(at, text)| if at == 0 { Statement::begins(text) } else { Statement::text(text) })
+            .collect();
+        match self.calls.change(&statements.iter().collect::<Vec<_>>()).await {
             Ok((rows, doubt)) => Ok((rows.last().is_some_and(|row| number(row) == Some(0)), doubt)),
             Err(error) if error == swallowed() => Ok((false, None)),
             Err(error) => Err(error),

@@ -10,8 +10,7 @@ use super::{
         sql::{Calls, Keys, Over, Statement, Together},
     },
     MySqlStore, STATEMENT_BYTES_MAX,
-    layout::NOT_WRITTEN,
-    ledger::{BEGIN, Kind},
+    ledger::{BEGIN, Kind, check_written},
 };
 
 #[async_trait]
@@ -37,15 +36,17 @@ impl Together for MySqlStore {
     async fn all(&self, records: &[(&Id, &Record)], over: Over) -> Result<Vec<Statement<MySql>>, StoreError> {
         self.check_ids(records.iter().map(|(id, _)| *id)).await?;
         if !self.layout.table.has_ledger() {
-            return Ok(self.each(records)?.into_iter().map(Statement::text).collect());
+            let mut texts = self.each(records)?;
+            texts.extend(self.texts(self.replace_rows(records)?));
+            return Ok(texts.into_iter().map(Statement::text).collect());
         }
-        let mut statements = Vec::new();
+        let mut texts = Vec::new();
         for part in records.chunks(self.written_max) {
-            let bodies = self.bodies(Kind::of(part[0].1), over, part)?;
-            let ours = self.our_ledger();
-            statements.extend(bodies.into_iter().map(|body| Statement::text(format!("{ours}{body}"))));
+            for body in self.bodies(Kind::of(part[0].1), over, part)? {
+                texts.extend(self.texts([self.first_condition()].into_iter().chain(body)));
+            }
         }
-        Ok(statements)
+        Ok(texts.into_iter().map(Statement::text).collect())
     }
 }
 
@@ -53,8 +54,7 @@ impl MySqlStore {
     /// A statement for each record and one after it that fails if it was not written: an AUTO_INCREMENT would hide one of
     /// several. MariaDB limits each of them, not the text.
     fn each(&self, records: &[(&Id, &Record)]) -> Result<Vec<String>, StoreError> {
-        let check = format!("; SELECT EXP(1000 * (LAST_INSERT_ID() = {NOT_WRITTEN})); ");
-        let tail = format!("{}{check}", self.layout.if_newer());
+        let tail = format!("{}; {}; ", self.layout.if_newer(), check_written(1));
         let limit_bytes = self.packet_bytes.saturating_sub(64).min(STATEMENT_BYTES_MAX);
         let reset = "DO LAST_INSERT_ID(0); ";
         let mut texts: Vec<(usize, String)> = Vec::new();

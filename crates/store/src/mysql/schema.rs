@@ -1,5 +1,7 @@
 //! Checks, before anything is written, whether the table can hold what will be written.
 
+pub(super) mod children;
+
 use sqlx::{MySql, mysql::MySqlRow};
 
 use super::{
@@ -17,9 +19,12 @@ use super::{
     warnings,
 };
 
-/// Reports everything that is wrong with the table and its ledger, whose names were checked.
+/// Reports everything that is wrong with the table, its child tables and its ledger, whose names were checked.
 pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable, keys: &Keys) -> Result<(), StoreError> {
-    let checked = check_one(calls, table, None).await;
+    let mut checked = check_one(calls, table, None).await;
+    for child in table.children() {
+        checked = of_both(checked, children::check(calls, table, child, keys).await);
+    }
     let Some(ledger) = table.entries(Dialect::MySql) else {
         let ledger = table.ledger_name();
         return of_both(checked, check_no_ledger(&ledger, has_rows(calls, &ledger).await?));
@@ -66,36 +71,21 @@ pub(super) async fn is_free(calls: &Calls<MySql>, table: &str) -> Result<bool, S
 /// `of`: the keys of the table whose ledger this is.
 async fn check_one(calls: &Calls<MySql>, table: &SqlTable, of: Option<&Keys>) -> Result<(), StoreError> {
     let name = &table.name;
-    let of_table = of_table(name);
     let columns = columns(calls, name).await?;
-    let keys = format!(
-        "SELECT index_name, GROUP_CONCAT(CONCAT(column_name, IF(sub_part IS NULL, '', '(..)')) \
-         ORDER BY seq_in_index) FROM information_schema.statistics {of_table} AND non_unique = 0 \
-         GROUP BY index_name"
-    );
-    let keys = calls.rows(&Statement::text(keys)).await?;
-    let engine = format!(
-        "SELECT t.table_type, t.engine, e.transactions FROM information_schema.tables AS t \
-         LEFT JOIN information_schema.engines AS e ON e.engine = t.engine {}",
-        of_table.replace("table_", "t.table_")
-    );
-    let engine = calls.rows(&Statement::text(engine)).await?;
+    let keys = unique_indexes(calls, name, "").await?;
+    let engine = engine(calls, name).await?;
     if columns.is_empty() {
-        // The catalogue does not show tables that the user may not read. The server says so.
-        calls.rows(&Statement::text(format!("SELECT 1 FROM `{name}` LIMIT 0"))).await.or_else(|error| {
-            let is_absent = matches!(&error, StoreError::Permanent { field, .. } if field == "table");
-            if is_absent { Ok(Vec::new()) } else { Err(error) }
-        })?;
+        check_absent(calls, name).await?;
         return Err(StoreError::no_table(name, &in_this_database(other_case(calls, name).await?)));
     }
     let mut faults = Faults::default();
-    if let Some(row) = engine.first() {
-        let kind = text(row, 0);
-        if kind != "BASE TABLE" {
-            faults.add(format!("it is a {}: name the table behind it", kind.to_ascii_lowercase()));
+    if let Some(row) = &engine {
+        if let Some(fault) = fault_of_kind(row) {
+            faults.add(fault);
             return faults.end(&format!("{name:?}"));
         }
-        fault_of_engine(name, row).into_iter().for_each(|fault| faults.add(fault));
+        let is_alone = of.is_none() && !table.has_ledger() && table.children().is_empty();
+        fault_of_engine(name, row, is_alone).into_iter().for_each(|fault| faults.add(fault));
     }
     for ((id, bytes), definition) in ids_of(table).into_iter().zip(of.map_or([""; 2], Keys::definitions)) {
         let holds = |column: &Column| {
@@ -132,7 +122,6 @@ async fn check_one(calls: &Calls<MySql>, table: &SqlTable, of: Option<&Keys>) ->
             ));
         }
     }
-    let keys: Vec<_> = keys.iter().map(|row| (text(row, 0), text(row, 1))).collect();
     let ids = table.ids().join(",");
     if !keys.iter().any(|(name, columns)| name == "PRIMARY" && columns.eq_ignore_ascii_case(&ids)) {
         faults
@@ -157,7 +146,10 @@ async fn check_one(calls: &Calls<MySql>, table: &SqlTable, of: Option<&Keys>) ->
              WHERE unique_constraint_schema = DATABASE() AND referenced_table_name = '{name}' \
              AND delete_rule NOT IN ('RESTRICT', 'NO ACTION') ORDER BY table_name, constraint_name"
         );
-        for row in &calls.rows(&Statement::text(children)).await? {
+        let is_own = |row: &&MySqlRow| {
+            table.children().iter().any(|own| own.table.eq_ignore_ascii_case(&text(row, 0)))
+        };
+        for row in calls.rows(&Statement::text(children)).await?.iter().filter(|row| !is_own(row)) {
             faults.add(cascading(&text(row, 0), &text(row, 1), &text(row, 2)));
         }
     }
@@ -185,6 +177,11 @@ fn need(
     let nullable = demanded.unwrap_or_else(|| found.is_none_or(|column| column.nullable));
     let null = if nullable { "NULL" } else { "NOT NULL" };
     let Some(column) = found else {
+        // By a default, all rows would belong to one record.
+        if table.ids().contains(&name) {
+            faults.add(format!("it has no column {name}: add it as {needed} NOT NULL, and fill it"));
+            return;
+        }
         let default = if nullable { "" } else { " DEFAULT 0" };
         faults.add(format!(
             "it has no column {name}. Run: ALTER TABLE `{of}` ADD COLUMN `{name}` {needed} {null}{default}"
@@ -207,6 +204,19 @@ fn need(
     }
 }
 
+/// The fault of a CHECK that refuses text which is not JSON.
+fn fault_of_json(table: &SqlTable, clause: &str) -> Option<String> {
+    let is_text = |kind| matches!(kind, ColumnType::Text | ColumnType::Varchar(_));
+    let mut content = table.content().into_iter();
+    let (column, _) =
+        content.find(|(column, kind)| is_text(*kind) && warnings::is_json_check(clause, column))?;
+    Some(format!(
+        "CHECK ({clause}) of column {column} refuses text that is not JSON. Run: ALTER TABLE `{}` MODIFY `{column}` \
+         longtext CHARACTER SET utf8mb4",
+        table.name
+    ))
+}
+
 /// What a CHECK refuses although the mapping writes it: deleted records, and text that is not JSON.
 async fn fault_of_check(
     calls: &Calls<MySql>,
@@ -215,15 +225,8 @@ async fn fault_of_check(
     constraint: &str,
     clause: &str,
 ) -> Option<String> {
-    let is_text = |kind| matches!(kind, ColumnType::Text | ColumnType::Varchar(_));
-    let mut content = table.content().into_iter();
-    let json = content.find(|(column, kind)| is_text(*kind) && warnings::is_json_check(clause, column));
-    if let Some((column, _)) = json {
-        return Some(format!(
-            "CHECK ({clause}) of column {column} refuses text that is not JSON. Run: ALTER TABLE `{}` MODIFY \
-             `{column}` longtext CHARACTER SET utf8mb4",
-            table.name
-        ));
+    if let Some(fault) = fault_of_json(table, clause) {
+        return Some(fault);
     }
     if table.has_ledger() {
         return None;
@@ -256,14 +259,54 @@ async fn fault_of_check(
     })
 }
 
+/// Name and columns of each unique index. A part of a column, or an expression, is named otherwise. `and`: a further
+/// condition.
+async fn unique_indexes(
+    calls: &Calls<MySql>,
+    table: &str,
+    and: &str,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let of_table = of_table(table);
+    let keys = format!(
+        "SELECT index_name, GROUP_CONCAT(CONCAT(COALESCE(column_name, '(..)'), IF(sub_part IS NULL, '', '(..)')) \
+         ORDER BY seq_in_index) FROM information_schema.statistics {of_table} AND non_unique = 0 {and} \
+         GROUP BY index_name"
+    );
+    let keys = calls.rows(&Statement::text(keys)).await?;
+    Ok(keys.iter().map(|row| (text(row, 0), text(row, 1))).collect())
+}
+
+/// Kind, engine, and whether that has transactions.
+async fn engine(calls: &Calls<MySql>, table: &str) -> Result<Option<MySqlRow>, StoreError> {
+    let engine = format!(
+        "SELECT t.table_type, t.engine, e.transactions FROM information_schema.tables AS t \
+         LEFT JOIN information_schema.engines AS e ON e.engine = t.engine {}",
+        of_table(table).replace("table_", "t.table_")
+    );
+    Ok(calls.rows(&Statement::text(engine)).await?.pop())
+}
+
+/// The catalogue does not show tables that the user may not read. The server says so.
+async fn check_absent(calls: &Calls<MySql>, table: &str) -> Result<(), StoreError> {
+    match calls.rows(&Statement::text(format!("SELECT 1 FROM `{table}` LIMIT 0"))).await {
+        Err(StoreError::Permanent { field, .. }) if field == "table" => Ok(()),
+        asked => asked.map(drop),
+    }
+}
+
+fn fault_of_kind(row: &MySqlRow) -> Option<String> {
+    let kind = text(row, 0);
+    (kind != "BASE TABLE").then(|| format!("it is a {}: name the table behind it", kind.to_ascii_lowercase()))
+}
+
 /// Only an engine with transactions executes a batch as a whole or not at all. Partitions use their table's
-/// engine.
-fn fault_of_engine(table: &str, row: &MySqlRow) -> Option<String> {
+/// engine. `is_alone`: no statement reads another table as well.
+fn fault_of_engine(table: &str, row: &MySqlRow, is_alone: bool) -> Option<String> {
     let (engine, transactions) = (text(row, 1), text(row, 2));
-    (transactions != "YES").then(|| {
-        format!(
-            "it has the engine {engine}, which has no transactions: an interrupted write may be half done. Run: \
-             ALTER TABLE `{table}` ENGINE = InnoDB"
-        )
-    })
+    let fault = match transactions.as_str() {
+        "YES" if is_alone || engine.eq_ignore_ascii_case("InnoDB") => return None,
+        "YES" => "and a statement that reads several tables may find them at different moments",
+        _ => "which has no transactions: an interrupted write may be half done",
+    };
+    Some(format!("it has the engine {engine}, {fault}. Run: ALTER TABLE `{table}` ENGINE = InnoDB"))
 }

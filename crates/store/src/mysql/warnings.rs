@@ -5,9 +5,11 @@ use sqlx::{MySql, mysql::MySqlRow};
 use super::{
     super::{
         StoreError,
-        mapping::{ColumnType, SqlTable},
-        sql::{Calls, Statement, referred, referring},
+        mapping::{ColumnType, Dialect, SqlTable, Versions},
+        sql::{Calls, Statement, no_foreign_key, referred, referring},
     },
+    id_columns::of_table,
+    rights::Rights,
     server::text,
 };
 
@@ -16,13 +18,60 @@ const JSON_LEVELS: usize = 14;
 
 /// One line each.
 pub(super) async fn warnings(calls: &Calls<MySql>, table: &SqlTable) -> Result<Vec<String>, StoreError> {
+    let mut told = warnings_of(calls, table, None).await?;
+    if table.children().is_empty() {
+        return Ok(told);
+    }
+    let rights = Rights::of(calls).await?;
+    let of_record = rights.foreign_keys_to(calls, &table.name).await?;
+    for child in table.children() {
+        let refers = of_record.iter().any(|key| key.referrer.eq_ignore_ascii_case(&child.table));
+        if !refers && rights.sees_foreign_keys() {
+            told.push(no_foreign_key(Dialect::MySql, table, child));
+        }
+        told.extend(rights.unseen(&child.table));
+        let primary = child.primary().join(",");
+        let unique = format!(
+            "SELECT index_name, GROUP_CONCAT(column_name ORDER BY seq_in_index) FROM information_schema.statistics {} \
+             AND non_unique = 0 GROUP BY index_name",
+            of_table(&child.table)
+        );
+        let unique = rows(calls, unique)
+            .await?
+            .into_iter()
+            .filter(|row| text(row, 0) != "PRIMARY" && !text(row, 1).eq_ignore_ascii_case(&primary));
+        told.extend(unique.map(|row| {
+            format!(
+                "{}: the unique index {} refuses a row that another record still has, and that record goes to the \
+                 quarantine",
+                child.table,
+                text(&row, 0)
+            )
+        }));
+        let of_child = SqlTable { versions: Versions::Columns, ..table.of_child(child) };
+        let of_rows = warnings_of(calls, &of_child, Some(&table.name)).await?;
+        told.extend(of_rows.into_iter().map(|warning| format!("{}: {warning}", child.table)));
+    }
+    Ok(told)
+}
+
+/// `of_record`: the records' table, if this is a child table, whose rows are inserted and deleted.
+async fn warnings_of(
+    calls: &Calls<MySql>,
+    table: &SqlTable,
+    of_record: Option<&str>,
+) -> Result<Vec<String>, StoreError> {
     let name = &table.name;
     let mut told = Vec::new();
+    let unused = match of_record {
+        Some(_) => "UPDATE",
+        None if table.has_ledger() => "",
+        None => "DELETE",
+    };
     let triggers = format!(
         "SELECT trigger_name, action_timing, event_manipulation FROM information_schema.triggers \
          WHERE event_object_schema = DATABASE() AND event_object_table = '{name}' \
-         AND event_manipulation <> '{}' ORDER BY trigger_name",
-        if table.has_ledger() { "" } else { "DELETE" }
+         AND event_manipulation <> '{unused}' ORDER BY trigger_name"
     );
     for row in &rows(calls, triggers).await? {
         told.push(format!(
@@ -36,7 +85,9 @@ pub(super) async fn warnings(calls: &Calls<MySql>, table: &SqlTable) -> Result<V
     let references = format!(
         "SELECT constraint_name, referenced_table_name, delete_rule, update_rule \
          FROM information_schema.referential_constraints \
-         WHERE constraint_schema = DATABASE() AND table_name = '{name}' ORDER BY constraint_name"
+         WHERE constraint_schema = DATABASE() AND table_name = '{name}' AND referenced_table_name <> '{}' \
+         ORDER BY constraint_name",
+        of_record.unwrap_or_default()
     );
     for row in &rows(calls, references).await? {
         let acts = |at: usize| !matches!(text(row, at).as_str(), "RESTRICT" | "NO ACTION");
@@ -55,7 +106,9 @@ pub(super) async fn warnings(calls: &Calls<MySql>, table: &SqlTable) -> Result<V
             "SELECT DISTINCT table_name FROM information_schema.referential_constraints \
              WHERE unique_constraint_schema = DATABASE() AND referenced_table_name = '{name}' ORDER BY table_name"
         );
-        told.extend(rows(calls, references).await?.iter().map(|row| referring(&text(row, 0))));
+        let is_own = |name: &String| table.children().iter().any(|own| own.table.eq_ignore_ascii_case(name));
+        let names = rows(calls, references).await?.into_iter().map(|row| text(&row, 0));
+        told.extend(names.filter(|name| !is_own(name)).map(|name| referring(&name)));
     }
     let partitions = format!(
         "SELECT partition_method FROM information_schema.partitions WHERE table_schema = DATABASE() \
@@ -131,8 +184,16 @@ pub(super) async fn missing_privileges(
         format!("EXPLAIN INSERT INTO `{name}` ({columns}) SELECT {columns} FROM `{name}` WHERE FALSE"),
         format!("EXPLAIN UPDATE `{name}` SET {} WHERE FALSE", same.join(", ")),
     ];
+    let of_children = table.children().iter().flat_map(|child| {
+        let columns: Vec<String> = child.columns().map(|name| format!("`{name}`")).collect();
+        let (name, columns) = (&child.table, columns.join(", "));
+        [
+            format!("EXPLAIN INSERT INTO `{name}` ({columns}) SELECT {columns} FROM `{name}` WHERE FALSE"),
+            format!("EXPLAIN DELETE FROM `{name}` WHERE FALSE"),
+        ]
+    });
     let mut told = Vec::new();
-    for sql in of_table.into_iter().chain(of_ledger) {
+    for sql in of_table.into_iter().chain(of_ledger).chain(of_children) {
         match calls.rows(&Statement::text(sql)).await {
             Err(StoreError::Permanent { field, what, .. }) if field == "user" => told.push(what),
             // Whatever else is wrong with the statement says nothing about privileges.

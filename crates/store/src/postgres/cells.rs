@@ -26,6 +26,11 @@ pub(super) const fn asked_as(kind: ColumnType) -> &'static str {
     }
 }
 
+/// Whether the rows of a child table have a column's bytes in hexadecimal, because JSON has none.
+pub(super) const fn is_hex(kind: ColumnType) -> bool {
+    matches!(kind, ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes)
+}
+
 /// The type of a cell that is given as another one, because an array of it can't be. Of enums it is known once the table
 /// was looked at.
 pub(super) fn cast_of(kind: ColumnType) -> Option<String> {

@@ -12,10 +12,10 @@ use super::{
     super::{
         Id, Record, StoreError,
         mapping::{Cell, Child, ColumnType, SqlTable},
-        sql::{Statement, is_hex},
+        sql::Statement,
     },
     Given,
-    cells::{asked_as, cast_of, column, given_as},
+    cells::{asked_as, cast_of, column, given_as, is_hex},
     ledger::{qualified, tombstones},
     transaction::{WROTE, undo},
 };

@@ -10,7 +10,7 @@ use super::{
         sql::{Entry, KeyColumn, KeyKind, Keys, LedgerId, Part, There, child_rows},
     },
     Database, Given, Statement,
-    cells::{asked_as, cast_of, cell, column, given_as},
+    cells::{asked_as, cast_of, cell, column, given_as, is_hex},
     children::{Children, Parent},
     column_of,
     keys::{casts_of, id_text},
@@ -302,7 +302,7 @@ impl Layout {
             None if is_reserved && !(tenant.is_empty() && key.is_empty()) => {
                 Part::Record(self.keys.reserved_row(tenant, key))
             }
-            None => Part::Row { tenant, key, cells: self.cells(row)? },
+            None => Part::Row { tenant, key, cells: self.cells(row) },
             Some(_) => {
                 let deleted = row
                     .try_get(3 + self.kinds.len() + self.children.len())
@@ -319,7 +319,7 @@ impl Layout {
         let mut cells = cells.map_err(|error| Postgres::error(error, false))?;
         for (child, at) in self.table.children().iter().zip(3 + self.kinds.len()..) {
             let json = row.try_get(at).map_err(|error| Postgres::error(error, false))?;
-            cells.push(child_rows(child, json)?);
+            cells.push(child_rows(child, json, is_hex)?);
         }
         Ok(cells)
     }
@@ -327,11 +327,8 @@ impl Layout {
     /// From a row with all columns.
     pub(super) fn found(&self, row: &PgRow) -> Result<Found, StoreError> {
         let Id { tenant, key } = self.id(row)?;
-        let cells = self.cells(row)?;
-        let record = match self.version(row) {
-            Ok(version) => self.table.value(version, cells).map(|value| Record { version, value }),
-            Err(error) => Err(error),
-        };
+        let value = |version| Ok(Record { version, value: self.table.value(version, self.cells(row)?)? });
+        let record = self.version(row).and_then(value);
         Ok(Found { tenant: tenant.into_bytes(), key: key.into_bytes(), record })
     }
 }

@@ -1,7 +1,7 @@
 //! What is wrong with a child table, in words.
 
 use super::{
-    super::mapping::{Child, Dialect, SqlTable, quoted},
+    super::mapping::{Child, Dialect, SqlTable, foreign_key_sql, quoted},
     StoreError,
 };
 
@@ -55,7 +55,7 @@ pub(in super::super) fn not_from_zero(child: &Child, records: i64, firsts: i64) 
 }
 
 /// The fault of a table with child tables in whose key different texts may be equal.
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(in super::super) fn loose_with_children(column: &str, definition: &str) -> String {
     format!(
         "column {column} is {definition}, in which different ids may be equal, and a child table has the rows of each id. \
@@ -77,17 +77,10 @@ pub(in super::super) fn no_child(table: &SqlTable, child: &Child, sql: &str) -> 
 
 /// The warning that nothing keeps rows of a child table with their record.
 pub(in super::super) fn no_foreign_key(dialect: Dialect, table: &SqlTable, child: &Child) -> String {
-    let q = |name: &str| quoted(dialect, name);
-    let list = |names: Vec<&str>| names.into_iter().map(q).collect::<Vec<_>>().join(", ");
-    let key = format!(
-        "FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE CASCADE",
-        list(child.ids()),
-        q(&table.name),
-        list(table.ids())
-    );
+    let key = foreign_key_sql(dialect, table, child);
     let advice = match dialect {
         Dialect::Sqlite => format!("Create the table again with {key}"),
-        _ => format!("Run: ALTER TABLE {} ADD {key}", q(&child.table)),
+        _ => format!("Run: ALTER TABLE {} ADD {key}", quoted(dialect, &child.table)),
     };
     format!(
         "{child} has no foreign key to {of}: rows there without a row in {of} are not copied, and the next write of that \

@@ -147,7 +147,6 @@ impl Faults {
         self.0.push(what.into());
     }
 
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(in super::super) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

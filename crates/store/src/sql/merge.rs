@@ -18,7 +18,7 @@ pub(in super::super) enum Part {
     /// An entry of a ledger. It comes before the row of the same id.
     Entry { tenant: Vec<u8>, key: Vec<u8>, entry: Result<Entry, StoreError> },
     /// A row of a table that has a ledger.
-    Row { tenant: Vec<u8>, key: Vec<u8>, cells: Vec<Cell> },
+    Row { tenant: Vec<u8>, key: Vec<u8>, cells: Result<Vec<Cell>, StoreError> },
 }
 
 /// What both tables say together about an id.
@@ -126,7 +126,7 @@ impl<'a> Merge<'a> {
                 self.last_row = Some(id.clone());
                 let version = entry.map_or(Ok(Entry::default()), |(_, entry)| entry);
                 let version = version.map(|entry| entry.reads_as(true).unwrap_or_default());
-                let value = |version| Ok(Record { version, value: self.table.value(version, cells)? });
+                let value = |version| Ok(Record { version, value: self.table.value(version, cells?)? });
                 let found = Found { tenant: id.0, key: id.1, record: version.and_then(value) };
                 Ok(take(Merged::Found(found)))
             }
@@ -173,7 +173,7 @@ mod tests {
 
     fn row(id: &str) -> Part {
         let (tenant, key) = of(id);
-        Part::Row { tenant, key, cells: vec![Cell::Bytes(vec![1])] }
+        Part::Row { tenant, key, cells: Ok(vec![Cell::Bytes(vec![1])]) }
     }
 
     /// Key and version of what a page has of these parts, and whether there may be more.

@@ -51,10 +51,6 @@ fn mistakes_in_child_tables_name_their_place() {
         (with(&format!("{sku}tenant = \"key\"")), "its record has columns for tenant and key"),
         (with(&sku).replace("overflow = \"rest\"\n", ""), "a mapping needs a column or an overflow column"),
         (
-            with(&sku).replace("[target]\nurl = \"postgres", "[target]\nurl = \"mysql"),
-            "MySQL and MariaDB stores have no",
-        ),
-        (
             format!("{}[[target.children]]\nfrom = \"lines\"\ntable = \"more\"\n{sku}", with(&sku)),
             "order_lines takes the same list",
         ),

@@ -1,5 +1,7 @@
 //! Lists in tables of their own, the same on every SQL store that has them.
 
+#[path = "children/mysql.rs"]
+mod mysql;
 #[path = "children/postgres.rs"]
 mod postgres;
 #[path = "children/sqlite.rs"]
@@ -14,7 +16,11 @@ use cutover_store::{
     mapping::{Child, ColumnPath, Dialect, Fields, Mapping, OnMisfit, SqlTable, Versions},
 };
 
-use super::{columns::column, servers::scanned};
+use super::{
+    columns::column,
+    kinds::{kinds, of_each_kind},
+    servers::scanned,
+};
 
 /// Orders with lines and tags, whose columns are those of an application.
 fn orders(dialect: Dialect, name: &str, versions: Versions) -> SqlTable {
@@ -142,6 +148,36 @@ async fn floats_come_back_bit_by_bit(store: &dyn Store) {
     let given = record(1, &format!(r#"{{"lines":{{"L":[{}]}}}}"#, floats.join(",")));
     assert_eq!(store.put_if_newer(&id("floats"), &given).await, Ok(Put::Applied));
     assert!(store.get(&id("floats")).await == Ok(Some(given)));
+}
+
+/// A record with a list of which each element has a column of each type.
+fn of_kinds(dialect: Dialect, name: &str, versions: Versions) -> SqlTable {
+    let lines = Child {
+        table: format!("{name}_lines"),
+        path: ColumnPath::dotted("lines").expect("a path"),
+        tenant: "tenant".to_owned(),
+        key: "key".to_owned(),
+        position: "position".to_owned(),
+        elements: kinds(dialect, name).mapping.expect("a mapping"),
+        of_values: false,
+    };
+    let mapping = Mapping::new(dialect, vec![column("id", "bigint")], None, OnMisfit::Quarantine);
+    let mapping = Some(mapping.expect("a mapping").with_children(vec![lines]).expect("a mapping"));
+    SqlTable { mapping, versions, ..SqlTable::from(name) }
+}
+
+async fn every_type_comes_back_in_rows(store: &dyn Store, dialect: Dialect) {
+    let elements = of_each_kind(dialect).into_iter().map(|record| {
+        let Document(element) = Document::decode(&record.value.expect("a value")).expect("a document");
+        Attribute::M(element)
+    });
+    let document = Document([("lines".to_owned(), Attribute::L(elements.collect()))].into());
+    for version in [1, 2] {
+        let given = Record { version: Version(version), value: Some(document.encode().expect("encoded")) };
+        assert_eq!(store.put_if_newer(&id("k"), &given).await, Ok(Put::Applied));
+        assert!(store.get(&id("k")).await == Ok(Some(given.clone())), "{:?}", store.get(&id("k")).await);
+        assert!(scanned(store, &Scope::All, Segment::ALL, 100).await == [(id("k"), given)]);
+    }
 }
 
 /// A put that is not newer leaves the rows alone, whichever method it comes by.

@@ -165,8 +165,13 @@ fn native(dialect: Dialect) -> Vec<Record> {
     documents.into_iter().map(record).collect()
 }
 
+/// All of them.
+pub(crate) fn of_each_kind(dialect: Dialect) -> Vec<Record> {
+    documents().into_iter().chain(native(dialect)).collect()
+}
+
 pub(crate) async fn each_comes_back(store: &dyn Store, dialect: Dialect) {
-    let records = documents().into_iter().chain(native(dialect));
+    let records = of_each_kind(dialect).into_iter();
     let records: Vec<_> = records.enumerate().map(|(n, record)| (id(&format!("{n:02}")), record)).collect();
     assert_eq!(store.put_many_if_newer(&records).await, Ok(vec![Copied::Written; records.len()]));
     let page = store.scan(&Scope::All, Segment::ALL, None, usize::MAX).await.expect("scanned");

@@ -80,3 +80,17 @@ pub(crate) async fn is_written_when_given_again(store: &dyn Store, batch: &[(Id,
     let records = batch.iter().map(|(_, record)| Some(record.clone())).collect();
     assert_eq!(store.get_many(&ids).await, Ok(records));
 }
+
+/// The connection of a transaction that waits for a lock in a statement about this table. From the monitor:
+/// `information_schema.innodb_trx` is a cache that whoever reads it in a loop keeps from being renewed.
+#[cfg(feature = "mysql")]
+pub(crate) async fn waiting(admin: &sqlx::MySqlPool, table: &str) -> Option<u64> {
+    use sqlx::Row;
+
+    let monitor = sqlx::raw_sql("SHOW ENGINE INNODB STATUS").fetch_one(admin).await.expect("shown");
+    let text: String = monitor.get("Status");
+    text.split("---TRANSACTION ").filter(|of| of.contains("LOCK WAIT")).find_map(|of| {
+        let (_, id) = of.split_once("thread id ").filter(|_| of.contains(&format!("`{table}`")))?;
+        id.split(',').next()?.parse().ok()
+    })
+}

@@ -81,6 +81,18 @@ async fn keeps_the_promises_of_lists() {
     }
 }
 
+#[tokio::test]
+async fn every_type_comes_back() {
+    let Some((url, admin)) = server().await else { return };
+    let name = table("children_kinds");
+    for versions in [Versions::Columns, Versions::Ledger] {
+        let store = create(&url, of_kinds(Dialect::Postgres, &name, versions)).await;
+        every_type_comes_back_in_rows(&store, Dialect::Postgres).await;
+        store.close().await;
+        drop_all(&admin, &name).await;
+    }
+}
+
 /// A put waits for a lock on the rows of lines, and its connection is killed there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_killed_between_record_and_rows_leaves_neither() {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use cutover_store::{MySqlStore, mapping::Dialect};
-use sqlx::{AssertSqlSafe, MySqlPool, Row};
+use sqlx::{AssertSqlSafe, MySqlPool};
 use tokio::sync::{Mutex, Notify};
 
 use super::{
     super::{
         documents,
         documents::Documents,
-        servers::{options, sql, table},
+        servers::{options, sql, table, waiting},
     },
     *,
 };
@@ -42,17 +42,6 @@ impl stories::Admin for Server {
         while waiting(&self.0, table).await.is_none() {}
         lock.commit().await.expect("committed");
     }
-}
-
-/// The connection of a transaction that waits for a lock in a statement about this table. From the monitor:
-/// `information_schema.innodb_trx` is a cache that whoever reads it in a loop keeps from being renewed.
-async fn waiting(admin: &MySqlPool, table: &str) -> Option<u64> {
-    let monitor = sqlx::raw_sql("SHOW ENGINE INNODB STATUS").fetch_one(admin).await.expect("shown");
-    let text: String = monitor.get("Status");
-    text.split("---TRANSACTION ").filter(|of| of.contains("LOCK WAIT")).find_map(|of| {
-        let (_, id) = of.split_once("thread id ").filter(|_| of.contains(&format!("`{table}`")))?;
-        id.split(',').next()?.parse().ok()
-    })
 }
 
 async fn server() -> Option<(String, Server)> {
