@@ -260,8 +260,11 @@ impl Looked {
         let Err((side, error)) = fit else { return };
         self.misfits += 1;
         let StoreError::Permanent { field, what, .. } = &error else { return };
-        // An id that does not fit is part of the reason.
-        let kind = [tenant, key].iter().fold(what.clone(), |what, id| what.replace(&format!("{id:?}"), ""));
+        // An id that does not fit is part of the reason, in a table perhaps without its prefix.
+        let of_row = what.strip_prefix('"').and_then(|what| what.split_once('"'));
+        let of_row = of_row.filter(|(id, _)| [tenant, key].iter().any(|whole| whole.ends_with(id)));
+        let kind = of_row.map_or(what.as_str(), |(_, reason)| reason).to_owned();
+        let kind = [tenant, key].iter().fold(kind, |what, id| what.replace(&format!("{id:?}"), ""));
         let kind: String = kind.chars().filter(|it| !it.is_ascii_digit()).collect();
         let is_same = |place: &&mut Place| place.side == side && place.field == *field && place.kind == kind;
         if let Some(place) = self.places.iter_mut().find(is_same) {
@@ -270,5 +273,29 @@ impl Looked {
             let first = format!("{tenant:?}/{key:?}: {error}");
             self.places.push(Place { side, field: field.clone(), kind, records: 1, first });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cutover_core::outcome::ErrorClass;
+
+    use super::*;
+
+    /// Thousands of such records would fill the list otherwise, and hide every other reason.
+    #[test]
+    fn ids_that_do_not_fit_are_one_place_also_if_the_table_leaves_out_a_prefix() {
+        let mut looked = Looked::default();
+        for letter in 'A'..='Z' {
+            let error = |id: &str| StoreError::Permanent {
+                class: ErrorClass::Constraint,
+                field: "id".to_owned(),
+                what: format!("{id:?} is no id for column id"),
+            };
+            let (row, whole) = (format!("{letter}D"), format!("USER#{letter}D"));
+            looked.take("t", &whole, Err((Side::Target, error(&row))));
+            looked.take("t", &whole, Err((Side::Target, error(&whole))));
+        }
+        assert_eq!(looked.places.iter().map(|place| place.records).collect::<Vec<_>>(), [52]);
     }
 }

@@ -11,6 +11,8 @@ mod documents;
 mod draft;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 mod draft_sql;
+#[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
+mod draft_there;
 #[cfg(all(feature = "dynamodb", feature = "postgres"))]
 mod dry_run;
 mod evict;
@@ -35,6 +37,8 @@ mod recorded;
 mod refused;
 mod serve;
 mod several;
+#[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
+mod single_table;
 mod spec;
 mod told;
 mod unreachable;

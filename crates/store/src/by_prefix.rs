@@ -32,28 +32,14 @@ type Call<T, R> = for<'a> fn(&'a dyn Store, &'a [T]) -> BoxFuture<'a, Result<Vec
 /// At least one type. No prefix begins with another, so a key belongs to at most one.
 pub(crate) struct ByPrefix {
     types: Vec<Type>,
+    /// Whether all tables scan in the order of tenant and key, byte by byte, so that a place is the same in each.
+    are_beside: bool,
 }
 
 impl ByPrefix {
-    /// Refuses stores that do not scan in order of tenant and key, byte by byte: a page of one would end at a place that
-    /// is another one in the next, and a prefix would not be the same for the server.
-    pub(crate) fn new(types: Vec<Type>) -> Result<Self, StoreError> {
-        let refusal = |it: &Type| {
-            let ScanOrder::Own(order) = it.store.scan_order() else { return None };
-            Some(format!(
-                "the table of record type {:?} orders its keys by {order}, and with record types each column of tenant and \
-                 key has to be compared byte by byte: docs/spec.md has the types that are",
-                it.prefix
-            ))
-        };
-        match types.iter().filter_map(refusal).collect::<Vec<_>>() {
-            refusals if refusals.is_empty() => Ok(Self { types }),
-            refusals => Err(StoreError::Permanent {
-                class: ErrorClass::Other,
-                field: "types".to_owned(),
-                what: refusals.join("\n"),
-            }),
-        }
+    pub(crate) fn new(types: Vec<Type>) -> Self {
+        let are_beside = types.iter().all(|it| it.store.scan_order() == ScanOrder::Bytes);
+        Self { types, are_beside }
     }
 
     /// The place in [`Self::types`] of the type that a key belongs to. A key of no type is an error for reads as well: a
@@ -81,6 +67,17 @@ impl ByPrefix {
             prefixes.join(" or ")
         );
         Err(StoreError::Permanent { class: ErrorClass::Constraint, field: "key".to_owned(), what })
+    }
+
+    /// The store whose keys a range is of, if they can be listed.
+    fn listed(&self, range: &KeyRange) -> Result<&dyn Store, StoreError> {
+        let it = self.of_range(range)?;
+        let ScanOrder::Own(order) = it.store.key_order() else { return Ok(&*it.store) };
+        let what = format!(
+            "the keys of record type {:?} can't be listed: they are in the order of {order}, not of their bytes",
+            it.prefix
+        );
+        Err(StoreError::Permanent { class: ErrorClass::Other, field: "key".to_owned(), what })
     }
 
     fn store_of(&self, id: &Id) -> Result<&dyn Store, StoreError> {
@@ -181,8 +178,11 @@ impl Store for ByPrefix {
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
         match scope {
-            Scope::Tenant(_) => self.scan_tenant(scope, segment, cursor, limit_bytes).await,
-            Scope::All | Scope::UpTo(_) => self.scan_beside(scope, segment, cursor, limit_bytes).await,
+            Scope::All | Scope::UpTo(_) if self.are_beside => {
+                self.scan_beside(scope, segment, cursor, limit_bytes).await
+            }
+            Scope::All | Scope::Tenant(_) => self.scan_one_by_one(scope, segment, cursor, limit_bytes).await,
+            Scope::UpTo(_) => Err(self.no_common_order()),
             Scope::Keys { tenant, range, most } => {
                 let listed = self.list(tenant, &Cursor::rest_of(cursor, range)?, *most, limit_bytes).await?;
                 let next = listed.next.map(|key| Cursor::after(tenant.as_bytes(), key.as_bytes()));
@@ -201,34 +201,52 @@ impl Store for ByPrefix {
         if range.is_empty() {
             return Ok(Listed::default());
         }
-        self.of_range(range)?.store.list(tenant, range, most, limit_bytes).await
+        self.listed(range)?.list(tenant, range, most, limit_bytes).await
     }
 
     fn check_range(&self, range: &KeyRange) -> Result<(), StoreError> {
-        if range.is_empty() { Ok(()) } else { self.of_range(range).map(drop) }
+        if range.is_empty() { Ok(()) } else { self.listed(range)?.check_range(range) }
     }
 
+    /// A list is of one type. [`Self::check_range`] refuses those whose keys are in another order.
     fn key_order(&self) -> ScanOrder {
         ScanOrder::Bytes
     }
 
     fn scan_order(&self) -> ScanOrder {
-        ScanOrder::Bytes
+        if self.are_beside {
+            return ScanOrder::Bytes;
+        }
+        let order = |it: &Type| match it.store.scan_order() {
+            ScanOrder::Bytes => format!("{}: bytes", it.prefix),
+            ScanOrder::Own(order) => format!("{}: {order}", it.prefix),
+        };
+        ScanOrder::Own(self.types.iter().map(order).collect::<Vec<_>>().join("; "))
     }
 
-    /// The types' tables are in the order of their bytes.
     #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
     async fn spread(&self, count: usize) -> Result<Option<Vec<Cursor>>, StoreError> {
-        crate::sql::spread(self, [crate::sql::KeyKind::Bytes; 2], false, count).await.map(Some)
+        if self.are_beside {
+            return crate::sql::spread(self, [crate::sql::KeyKind::Bytes; 2], false, count).await.map(Some);
+        }
+        self.spread_over_each(count).await.map(Some)
     }
 
-    /// None: each table compares its ids byte by byte, or [`Self::new`] had refused it.
     fn loose_ids(&self) -> Option<String> {
-        None
+        let loose: Vec<String> = self.types.iter().filter_map(|it| it.store.loose_ids()).collect();
+        (!loose.is_empty()).then(|| loose.join(" and "))
     }
 
-    async fn equal_ids(&self, _ids: &[Id]) -> Result<Vec<EqualIds>, StoreError> {
-        Ok(Vec::new())
+    async fn equal_ids(&self, ids: &[Id]) -> Result<Vec<EqualIds>, StoreError> {
+        let mut all = Vec::new();
+        for it in &self.types {
+            let places: Vec<usize> =
+                (0..ids.len()).filter(|at| ids[*at].key.starts_with(&it.prefix)).collect();
+            let of_type: Vec<Id> = places.iter().map(|place| ids[*place].clone()).collect();
+            let equal = it.store.equal_ids(&of_type).await?.into_iter();
+            all.extend(equal.map(|it| EqualIds { first: places[it.first], last: places[it.last], ..it }));
+        }
+        Ok(all)
     }
 
     fn check_id(&self, id: &Id) -> Result<(), StoreError> {

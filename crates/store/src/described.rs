@@ -13,8 +13,23 @@ pub struct Described {
     pub primary: Vec<String>,
     /// The foreign keys from this table and to it, one text each, for people.
     pub foreign: Vec<String>,
+    /// The foreign keys of other tables to this one.
+    pub referencing: Vec<Referencing>,
     /// Whether there is a ledger beside it.
     pub has_ledger: bool,
+    /// Whether it has rows; false also if that can't be asked.
+    pub has_rows: bool,
+}
+
+/// A foreign key of another table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Referencing {
+    /// The table that has it.
+    pub table: String,
+    /// Its columns there.
+    pub columns: Vec<String>,
+    /// What each refers to.
+    pub to: Vec<String>,
 }
 
 /// A column of [`Described`].

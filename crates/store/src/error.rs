@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use cutover_core::outcome::ErrorClass;
 
+#[cfg(feature = "spec")]
+use super::Id;
+
 /// Why a store did not answer. Adapters convert their own errors to this once, at their boundary.
 ///
 /// A write that failed with anything but [`Self::Indeterminate`] has changed nothing and never will.
@@ -81,15 +84,36 @@ impl StoreError {
     pub fn of_record(self, tenant: &str, key: &str) -> Self {
         match self {
             Self::Permanent { class, field, what } => {
-                let what = format!("{what} (key {key:?} of tenant {tenant:?})");
+                let what = format!("{what} {}", named(tenant, key));
                 Self::Permanent { class, field, what }
             }
             error => error,
         }
     }
 
+    /// The same, if [`Self::of_record`] has named one of the rows of a table, with the ids of the records. `ids`: of rows, each
+    /// with that of its record. Rows of several tables may have the same id.
+    #[cfg(feature = "spec")]
+    pub(super) fn renamed<'i>(self, ids: impl Iterator<Item = (&'i Id, &'i Id)>) -> Self {
+        let Self::Permanent { class, field, what } = self else { return self };
+        let mut of_records: Vec<String> = Vec::new();
+        let mut reason = None;
+        for (row, record) in ids {
+            if let Some(rest) = what.strip_suffix(&named(&row.tenant, &row.key)) {
+                reason = Some(rest);
+                of_records.push(named(&record.tenant, &record.key));
+            }
+        }
+        let what = reason.map(|reason| format!("{reason}{}", of_records.join(" or "))).unwrap_or(what);
+        Self::Permanent { class, field, what }
+    }
+
     /// Whether the write may have taken effect, or may still do so.
     pub const fn may_apply(&self) -> bool {
         matches!(self, Self::Indeterminate { .. })
     }
+}
+
+fn named(tenant: &str, key: &str) -> String {
+    format!("(key {key:?} of tenant {tenant:?})")
 }

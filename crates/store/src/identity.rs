@@ -45,6 +45,16 @@ impl Identity {
         }
     }
 
+    /// Of a table whose rows leave out a part of their records' ids.
+    #[cfg(feature = "spec")]
+    pub(crate) fn without(self, prefixes: &str) -> Self {
+        Self {
+            id: short(&format!("{} without {prefixes}", self.id)),
+            place: short(&format!("{} without {prefixes}", self.place)),
+            ..self
+        }
+    }
+
     /// Of a table with its versions beside it. `id`: which ledger it is.
     #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
     pub(crate) fn with_ledger(self, ledger: &str, id: &str) -> Self {

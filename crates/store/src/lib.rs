@@ -46,6 +46,8 @@ pub mod spec;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "spec")]
+mod stripped;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod ttl;
@@ -57,7 +59,7 @@ use async_trait::async_trait;
 
 pub use bulk::{Copied, Estimate, Pressure};
 #[cfg(feature = "spec")]
-pub use described::{Described, DescribedColumn};
+pub use described::{Described, DescribedColumn, Referencing};
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::{DynamoDbOptions, DynamoDbStore};
 pub use error::StoreError;

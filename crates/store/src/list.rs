@@ -75,6 +75,18 @@ impl KeyRange {
         other.end().into_iter().fold(range, Self::below)
     }
 
+    /// The keys of it that begin with this, without that; `None`: no key does.
+    #[cfg(feature = "spec")]
+    pub(super) fn without_prefix(&self, prefix: &str) -> Option<Self> {
+        let common = Self::prefix(prefix).within(self);
+        if common.is_empty() {
+            return None;
+        }
+        let from = common.from.strip_prefix(prefix)?.to_owned();
+        let below = common.below.as_deref().and_then(|below| below.strip_prefix(prefix)).map(str::to_owned);
+        Some(Self { includes_from: common.includes_from && !from.is_empty(), from, below })
+    }
+
     /// Whether it has this key.
     pub fn contains(&self, key: &str) -> bool {
         let is_after = if self.includes_from { key >= self.from.as_str() } else { key > self.from.as_str() };

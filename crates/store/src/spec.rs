@@ -25,6 +25,7 @@ pub use url::{StoreUrl, UrlError};
 
 use std::str::FromStr;
 
+pub use crate::stripped::StripPrefixes;
 use crate::{
     Ttl,
     mapping::{Fields, Mapping, Versions},
@@ -69,9 +70,12 @@ pub struct StoreSpec {
     pub mapping: Option<Mapping>,
     /// Where versions and tombstones are; in DynamoDB always in the item.
     pub versions: Versions,
+    /// What the columns of tenant and key leave out. SQL only.
+    pub strip_prefixes: StripPrefixes,
     /// Most connections of a process to the server; `None`: the default of `ServerOptions`.
     pub connections: Option<u32>,
-    /// Record types with a table each, by prefix. Then `fields`, `mapping` and `versions` have no meaning: each type has its own.
+    /// Record types with a table each, by prefix. Then `fields`, `mapping`, `versions` and
+    /// `strip_prefixes` have no meaning: each type has its own.
     pub types: Vec<TypeSpec>,
 }
 

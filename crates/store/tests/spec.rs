@@ -13,6 +13,8 @@ mod mistakes;
 mod reading;
 #[path = "spec/secrets.rs"]
 mod secrets;
+#[path = "spec/stripped.rs"]
+mod stripped;
 #[path = "spec/ttl.rs"]
 mod ttl;
 

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use cutover_store::{
-    Described, Store, StoreError,
+    Described, Referencing, Store, StoreError,
     mapping::{KeyType, Versions},
     spec::{Draft, DraftSide, Missing, OpenError, Sample, Spec, StoreUrl, TableHas, column_name},
 };
@@ -54,6 +54,8 @@ struct Place {
     table: String,
     keys: Vec<(String, KeyType)>,
     columns: Option<Described>,
+    /// The tables that refer to it.
+    children: Vec<(Referencing, Described)>,
     removes_by: Option<String>,
 }
 
@@ -79,8 +81,10 @@ impl Init {
         let removes_by = removes_by.map(String::as_str);
         let draft = |sample: &Sample, passed: &BTreeMap<String, usize>| {
             let [of_source, of_target] = PASSWORD_ENV;
+            let target_children = &target.children;
             let (source, target) = (source.side(of_source), target.side(of_target));
-            Draft { migration: &migration, source, target, sample, removes_by, passed }.text()
+            Draft { migration: &migration, source, target, target_children, sample, removes_by, passed }
+                .text()
         };
         let (text, _) = draft(&Sample::default(), &passed);
         let mut spec = read(&text, [&source.url, &target.url])?;
@@ -96,7 +100,7 @@ impl Init {
             };
             let take = |found: sample::Found| match found {
                 Ok((id, record)) => {
-                    record.value.iter().for_each(|value| seen.take(value));
+                    record.value.iter().for_each(|value| seen.take(&id, value));
                     spec.source.fit(&id, &record).unwrap_or_else(&mut fail);
                 }
                 Err(it) => {
@@ -155,15 +159,23 @@ impl Init {
         };
         let table = self.table.clone().or(to).unwrap_or(default);
         // A draft can be made without the target.
+        let of_target = target.describe(&table).await.unwrap_or_default();
+        let mut children = Vec::new();
+        for referencing in of_target.iter().flat_map(|columns| &columns.referencing) {
+            let child = target.describe(&referencing.table).await.unwrap_or_default();
+            children.extend(child.map(|child| (referencing.clone(), child)));
+        }
         let there = Place {
             keys: target.key_attributes(&table).await.unwrap_or_default(),
-            columns: target.describe(&table).await.unwrap_or_default(),
+            children,
+            columns: of_target,
             removes_by: target.removes_by(&table).await.unwrap_or_default(),
             url: target,
             table,
         };
         let removes_by = source.removes_by(&from).await.context("the source")?;
-        Ok((Place { url: source, table: from, keys, columns, removes_by }, there))
+        let children = Vec::new();
+        Ok((Place { url: source, table: from, keys, columns, children, removes_by }, there))
     }
 }
 

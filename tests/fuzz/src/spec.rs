@@ -312,6 +312,8 @@ fn mistake(text: &mut String, draw: &mut Draw<'_>, mistakes: bool) {
         "labels",
         "colour",
         "key_prefix",
+        "strip_prefix",
+        "strip_tenant_prefix",
         "children",
         "position",
     ]);

@@ -20,15 +20,15 @@ use crate::support::server::{Controller, given};
 const ITEMS: u64 = 60;
 
 /// Talks to DynamoDB directly, so that none of our code stands between a story and an item.
-struct Raw {
-    address: String,
-    table: String,
-    keys: Keys,
+pub(super) struct Raw {
+    pub(super) address: String,
+    pub(super) table: String,
+    pub(super) keys: Keys,
 }
 
 /// The types of an item's key.
 #[derive(Clone, Copy)]
-enum Keys {
+pub(super) enum Keys {
     Texts,
     /// Bytes and a number.
     Typed,
@@ -87,7 +87,7 @@ impl Keys {
 }
 
 impl Raw {
-    async fn call(&self, verb: &str, mut request: Value) -> Value {
+    pub(super) async fn call(&self, verb: &str, mut request: Value) -> Value {
         request["TableName"] = json!(self.table);
         let body = request.to_string();
         let mut stream = TcpStream::connect(&self.address).await.unwrap();

@@ -48,7 +48,8 @@ impl Migrator {
     /// although there are more**: deleted records take room too. Only a page without `next` is the last one.
     ///
     /// Both stores have to order keys by their bytes. Otherwise the call fails with [`ReadError::CantList`], at every rung.
-    /// Then use [`Self::query`]. With record types, the range has to lie within one type: begin with [`KeyRange::prefix`].
+    /// Then use [`Self::query`]. With record types, the range has to lie within one type: begin with [`KeyRange::prefix`]. A
+    /// range of a type whose keys have another order fails with [`ReadError::Failed`] instead.
     ///
     /// If one record can't be read, the whole call fails. At target-first each page is read from both stores, and records
     /// that the target lacks are copied, up to 100 in a call.

@@ -14,6 +14,7 @@ use crate::PostgresStore;
 use crate::SqliteStore;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use crate::sql::put_all;
+use crate::stripped::Stripped;
 
 /// Stores, each with its records.
 type Parts<'s, S> = Vec<(&'s S, Vec<(Id, Record)>)>;
@@ -43,6 +44,22 @@ async fn put_parts(parts: &Parts<'_, dyn Store>) -> Result<PutAll, StoreError> {
         return put_all(&parts).await;
     }
     Err(not_sql())
+}
+
+/// The stores of the tables themselves, with the ids that these have.
+fn in_tables<'s>(parts: &Parts<'s, dyn Store>) -> Result<Parts<'s, dyn Store>, StoreError> {
+    let of = |(store, records): &(&'s dyn Store, Vec<(Id, Record)>)| {
+        let any: &'s dyn Any = *store;
+        Ok(match any.downcast_ref::<Stripped>() {
+            Some(stripped) => (stripped.table(), stripped.rows(records)?),
+            None => (*store, records.clone()),
+        })
+    };
+    parts.iter().map(of).collect()
+}
+
+fn ids_of(parts: &Parts<'_, dyn Store>) -> Vec<Id> {
+    parts.iter().flat_map(|(_, records)| records).map(|(id, _)| id.clone()).collect()
 }
 
 /// A spec with record types has SQL stores.
@@ -76,7 +93,11 @@ impl ByPrefix {
             by_store.iter().map(|(store, places)| (*store, part(places))).collect();
         let put = match &parts[..] {
             [(store, records)] => store.put_all_if_newer(records).await?,
-            _ => put_parts(&parts).await?,
+            _ => {
+                let rows = in_tables(&parts)?;
+                let (of_rows, of_records) = (ids_of(&rows), ids_of(&parts));
+                put_parts(&rows).await.map_err(|error| error.renamed(of_rows.iter().zip(&of_records)))?
+            }
         };
         let places: Vec<usize> = by_store.into_iter().flat_map(|(_, places)| places).collect();
         Ok(match put {
@@ -97,8 +118,8 @@ impl ByPrefix {
         for (store, places) in &by_store {
             store.check_all(&places.iter().map(|place| ids[*place].clone()).collect::<Vec<_>>())?;
         }
-        let parts = by_store.iter().map(|(store, _)| (*store, Vec::new())).collect();
-        if by_store.len() > 1 && !are_sql(&parts) {
+        let parts: Parts<'_, dyn Store> = by_store.iter().map(|(store, _)| (*store, Vec::new())).collect();
+        if by_store.len() > 1 && !are_sql(&in_tables(&parts)?) {
             return Err(not_sql());
         }
         Ok(())

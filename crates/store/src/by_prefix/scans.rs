@@ -24,7 +24,7 @@ impl ByPrefix {
     }
 
     /// One table after the other. A cursor begins with the number of the table.
-    pub(super) async fn scan_tenant(
+    pub(super) async fn scan_one_by_one(
         &self,
         scope: &Scope,
         segment: Segment,
@@ -46,16 +46,31 @@ impl ByPrefix {
         };
         let mut page = it.store.scan(scope, segment, inner.as_ref(), limit_bytes).await?;
         self.keep_own(at, &mut page);
-        let after = |at: usize, inner: Vec<u8>| {
-            let at = u8::try_from(at).expect("a spec has 16 types at most");
-            Cursor([vec![at], inner].concat())
-        };
         page.next = match page.next {
-            Some(next) => Some(after(at, next.0)),
-            None if at + 1 < self.types.len() => Some(after(at + 1, Vec::new())),
+            Some(next) => Some(cursor_of(at, next.0)),
+            None if at + 1 < self.types.len() => Some(cursor_of(at + 1, Vec::new())),
             None => None,
         };
         Ok(page)
+    }
+
+    /// Places that are far apart for [`Self::scan_one_by_one`]: in each table, and where one begins after another.
+    #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+    pub(super) async fn spread_over_each(&self, count: usize) -> Result<Vec<Cursor>, StoreError> {
+        let mut all: Vec<Cursor> = (1..self.types.len()).map(|at| cursor_of(at, Vec::new())).collect();
+        let share = count.saturating_sub(all.len()).div_ceil(self.types.len());
+        for (at, it) in self.types.iter().enumerate() {
+            let places = it.store.spread(share).await?.unwrap_or_default();
+            all.extend(places.into_iter().map(|place| cursor_of(at, place.0)));
+        }
+        all.truncate(count);
+        Ok(all)
+    }
+
+    pub(super) fn no_common_order(&self) -> StoreError {
+        let what =
+            "these tables are not all scanned in byte order, so a place of another store means nothing here";
+        unreadable("cursor", what.to_owned())
     }
 
     /// All tables side by side, in order. A page ends where the first of the tables' pages ends; what the others have after
@@ -119,4 +134,10 @@ impl ByPrefix {
             }
         }
     }
+}
+
+/// A place of one of the tables. Empty: before all of its rows.
+fn cursor_of(at: usize, place: Vec<u8>) -> Cursor {
+    let at = u8::try_from(at).expect("a spec has 16 types at most");
+    Cursor([vec![at], place].concat())
 }

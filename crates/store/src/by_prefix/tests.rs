@@ -10,7 +10,7 @@ fn of(prefixes: &[&str]) -> (ByPrefix, Vec<Arc<MemoryStore>>) {
     let types = prefixes.iter().zip(&stores);
     let types =
         types.map(|(prefix, store)| Type { prefix: (*prefix).to_owned(), store: store.clone(), place: 0 });
-    (ByPrefix::new(types.collect()).expect("in byte order"), stores)
+    (ByPrefix::new(types.collect()), stores)
 }
 
 fn record(version: u64) -> Record {

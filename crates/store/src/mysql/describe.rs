@@ -3,13 +3,14 @@
 use super::{
     super::{
         StoreError,
-        described::{Described, DescribedColumn},
+        described::{Described, DescribedColumn, Referencing},
         mapping::{ColumnType, SqlTable},
         sql::{ServerOptions, Statement},
     },
     MySqlStore,
     column::Column,
     id_columns::{columns, of_table},
+    schema::has_rows,
     server::text,
     warnings,
 };
@@ -46,14 +47,23 @@ impl MySqlStore {
         let checks = warnings::checks(&store.calls, table).await;
         let is_json =
             |column: &Column| checks.iter().any(|(_, clause)| warnings::is_json_check(clause, &column.name));
+        let foreign = rows(foreign).await?;
+        let foreign: Vec<_> = foreign.iter().map(|row| [0, 1, 2, 3].map(|at| text(row, at))).collect();
+        let refers =
+            |[of, _, to, _]: &&[String; 4]| to.eq_ignore_ascii_case(table) && !of.eq_ignore_ascii_case(table);
+        let names = |columns: &str| columns.split(", ").map(str::to_owned).collect();
+        let referencing = |[of, columns, _, to]: &[String; 4]| Referencing {
+            table: of.clone(),
+            columns: names(columns),
+            to: names(to),
+        };
         let described = Described {
             primary: rows(primary).await?.iter().map(|row| text(row, 0)).collect(),
-            foreign: (rows(foreign).await?.iter())
-                .map(|row| {
-                    let [of, columns, to, others] = [0, 1, 2, 3].map(|at| text(row, at));
-                    format!("{of} ({columns}) references {to} ({others})")
-                })
+            referencing: foreign.iter().filter(refers).map(referencing).collect(),
+            foreign: (foreign.iter())
+                .map(|[of, columns, to, others]| format!("{of} ({columns}) references {to} ({others})"))
                 .collect(),
+            has_rows: matches!(has_rows(&store.calls, table).await, Ok(Some(true))),
             has_ledger: !rows(of_ledger).await?.is_empty(),
             columns: all.iter().map(|column| described(column, is_json(column))).collect(),
         };

@@ -3,7 +3,7 @@
 use super::{
     super::{
         StoreError,
-        described::{Described, DescribedColumn},
+        described::{Described, DescribedColumn, Referencing},
         mapping::{ColumnType, Element, SqlTable},
         sql::{ServerOptions, Statement},
     },
@@ -43,7 +43,28 @@ impl PostgresStore {
             "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint \
              WHERE contype = 'f' AND {of_table} IN (conrelid, confrelid) AND conparentid = 0 ORDER BY 1, conname"
         );
+        let columns_of = |keys: &str, table: &str| {
+            format!(
+                "(SELECT string_agg(attname::text, ', ' ORDER BY at) FROM unnest({keys}) WITH ORDINALITY AS k (n, at) \
+                 JOIN pg_attribute ON attrelid = {table} AND attnum = n)"
+            )
+        };
+        let referencing = format!(
+            "SELECT relname::text, {}, {} FROM pg_constraint AS c JOIN pg_class AS t ON t.oid = conrelid \
+             WHERE contype = 'f' AND confrelid = {of_table} AND conrelid <> confrelid AND conparentid = 0 \
+             AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = {of_table}) ORDER BY 1, conname",
+            columns_of("conkey", "conrelid"),
+            columns_of("confkey", "confrelid")
+        );
+        let names = |columns: String| columns.split(", ").map(str::to_owned).collect();
         let described = Described {
+            referencing: (rows(referencing).await?.iter())
+                .map(|row| Referencing {
+                    table: text(row, 0),
+                    columns: names(text(row, 1)),
+                    to: names(text(row, 2)),
+                })
+                .collect(),
             primary: rows(primary).await?.iter().map(|row| text(row, 0)).collect(),
             foreign: (rows(foreign).await?.iter())
                 .map(|row| {
@@ -52,6 +73,7 @@ impl PostgresStore {
                     format!("{} {rest}", text(row, 0))
                 })
                 .collect(),
+            has_rows: matches!(schema::has_rows(&store.calls, &store.schema, table).await, Ok(Some(true))),
             has_ledger: schema::exists(&store.calls, &store.schema, &ledger).await?,
             columns: all.iter().map(described).collect(),
         };

@@ -1,9 +1,11 @@
 //! A first draft of a spec, from the keys and columns of both tables and a sample of the source's records.
 
+mod children;
 mod columns;
 mod decide;
 mod ids;
 mod name;
+mod prefixes;
 mod seen;
 #[cfg(test)]
 mod tests;
@@ -14,9 +16,11 @@ pub use name::column_name;
 use name::{Names, quoted};
 pub use seen::Sample;
 
-use super::StoreUrl;
+use children::SECTION;
+
+use super::{Spec, StoreUrl};
 use crate::{
-    Described,
+    Described, Referencing,
     mapping::{Fields, KeyHolds, KeyType},
 };
 
@@ -29,6 +33,8 @@ pub struct Draft<'a> {
     pub source: DraftSide<'a>,
     /// Where they go.
     pub target: DraftSide<'a>,
+    /// The tables of the target that refer to its table.
+    pub target_children: &'a [(Referencing, Described)],
     /// Records of the source.
     pub sample: &'a Sample,
     /// The attribute by which one of the tables removes records itself.
@@ -64,6 +70,19 @@ pub enum TableHas<'a> {
 impl Draft<'_> {
     /// The text of the spec, with a comment on each column, and how many things nobody could decide.
     pub fn text(&self) -> (String, usize) {
+        let mut text = self.written(None);
+        if text.contains(SECTION)
+            && let Err(mistakes) = Spec::read(&text)
+        {
+            // A section that does not go with the columns must not cost the whole draft.
+            text = self.written(Some(&children::reason(mistakes)));
+        }
+        let undecided = text.lines().filter(|line| line.contains("NOT DECIDED")).count();
+        (text, undecided)
+    }
+
+    /// `no_children`: why no list has a child table.
+    fn written(&self, no_children: Option<&str>) -> String {
         let mut text = format!("migration = {}\n", quoted(self.migration));
         if let Some(attribute) = self.removes_by {
             line(&mut text, "# When a record expires: DynamoDB's TTL is on for this attribute.");
@@ -89,14 +108,29 @@ impl Draft<'_> {
             self.target.versions(&mut text, described, &target);
         }
         if let Some(dialect) = self.target.url.dialect() {
-            let decided = self.decided(&source, dialect);
+            self.target.prefixes(&mut text, &target, self.sample);
+            let mut decided = self.decided(&source, dialect);
+            let mut lists = self.lists(&target, &decided, dialect);
+            if let Some(why) = no_children {
+                lists.iter_mut().for_each(|list| list.section = Err(why.to_owned()));
+            }
+            decided.retain(|it| !lists.iter().any(|list| list.section.is_ok() && list.path == it.path));
             match self.target.has {
                 TableHas::Columns(described) => self.matched(&mut text, described, &target, &decided),
                 _ => self.new_columns(&mut text, &decided, &mut names, dialect),
             }
+            for list in lists {
+                let path = name::shown(&list.path.join("."));
+                match list.section {
+                    Ok(section) => text += &section,
+                    Err(why) => line(
+                        &mut text,
+                        &format!("# NOT DECIDED: {path} has no child table: {}", name::shown(&why)),
+                    ),
+                }
+            }
         }
-        let undecided = text.lines().filter(|line| line.contains("NOT DECIDED")).count();
-        (text, undecided)
+        text
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Spec, StoreSpec, TypeSpec};
+use super::{Spec, StoreSpec, StripPrefixes, TypeSpec};
 use crate::mapping::{Child, Column, ColumnPath, KeyType, Mapping, OnMisfit, Spelling, Step, Versions};
 
 /// Increased when the hashed input changes, or which records belong to a segment: old checkpoints are then
@@ -46,6 +46,10 @@ fn store(store: &StoreSpec) -> Value {
     all.push(json!(store.mapping.as_ref().map(mapping)));
     if store.versions == Versions::Ledger {
         all.push(json!("ledger"));
+    }
+    if !store.strip_prefixes.is_empty() {
+        let StripPrefixes { tenant, key } = &store.strip_prefixes;
+        all.push(json!({ "strip_prefixes": [tenant, key] }));
     }
     if !store.types.is_empty() {
         let of_type = |it: &TypeSpec| json!([it.key_prefix, self::store(&it.store)]);

@@ -19,6 +19,7 @@ impl StoreSpec {
             let of_key = of_key.ok_or_else(|| no_type(self.types.iter().map(|it| it.key_prefix.as_str())))?;
             return of_key.store.fit(id, record);
         }
+        let id = &self.strip_prefixes.row_id(id)?;
         match self.sql_table() {
             Some(table) => table.fit(id, record),
             None => self.fields.fit_item(id, record),

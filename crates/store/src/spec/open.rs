@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 
-use super::{Spec, SpecError, StoreSpec, StoreUrl};
+use super::{Spec, SpecError, StoreSpec, StoreUrl, StripPrefixes};
 use crate::{
     Described, Store, StoreError,
     by_prefix::{ByPrefix, Type},
     mapping::{
         Column, ColumnPath, ColumnType, Dialect, Fields, KeyType, Mapping, OnMisfit, Versions, check_name,
     },
+    stripped::Stripped,
 };
 
 /// Why a store of a spec could not be opened.
@@ -67,7 +68,7 @@ impl StoreSpec {
                 let store = open(&it.store, &connect, missing).boxed().await?;
                 types.push(Type { prefix: it.key_prefix.clone(), store, place: it.place });
             }
-            return Ok(Arc::new(ByPrefix::new(types)?));
+            return Ok(Arc::new(ByPrefix::new(types)));
         }
         // Drivers nest their futures so deeply that rustc could give up on a program around them.
         open(self, &connect, missing).boxed().await
@@ -112,6 +113,7 @@ impl Spec {
             mapping,
             fields,
             versions: Versions::Columns,
+            strip_prefixes: StripPrefixes::default(),
             types: Vec::new(),
             ..beside.clone()
         };
@@ -200,8 +202,17 @@ fn server_options(spec: &StoreSpec) -> crate::ServerOptions {
     crate::ServerOptions { connections: spec.connections.unwrap_or(default.connections), ..default }
 }
 
-#[allow(unused_variables, reason = "without the feature of any store there is nothing to open")]
+/// A table with the ids of its records.
 async fn open(
+    spec: &StoreSpec,
+    connect: &super::Secret,
+    missing: Missing,
+) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(Stripped::of(open_table(spec, connect, missing).await?, &spec.strip_prefixes))
+}
+
+#[allow(unused_variables, reason = "without the feature of any store there is nothing to open")]
+async fn open_table(
     spec: &StoreSpec,
     connect: &super::Secret,
     missing: Missing,

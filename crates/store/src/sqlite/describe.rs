@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOpt
 use super::{
     super::{
         StoreError,
-        described::{Described, DescribedColumn},
+        described::{Described, DescribedColumn, Referencing},
         mapping::{ColumnType, KeyHolds, SqlTable, check_name},
     },
     SqliteStore,
@@ -65,16 +65,36 @@ async fn read(connection: &mut SqliteConnection, table: &str) -> Result<Option<D
         all.into_iter().filter(|row| row.4 > 0).map(|row| (row.4, row.0)).collect();
     primary.sort();
     let foreign = format!(
-        "SELECT child.name || ' (' || group_concat(key.\"from\", ', ') || ') references ' || key.\"table\" \
-         || coalesce(' (' || group_concat(key.\"to\", ', ') || ')', '') \
+        "SELECT child.name || ' (' || group_concat(key.\"from\", ', ' ORDER BY key.seq) || ') references ' || key.\"table\" \
+         || coalesce(' (' || group_concat(key.\"to\", ', ' ORDER BY key.seq) || ')', '') \
          FROM sqlite_master AS child JOIN pragma_foreign_key_list(child.name) AS key \
          WHERE child.type = 'table' AND '{table}' COLLATE NOCASE IN (child.name, key.\"table\") \
          GROUP BY child.name, key.id ORDER BY child.name, key.id"
     );
+    let primary: Vec<String> = primary.into_iter().map(|(_, name)| name).collect();
+    // A key that names no columns refers to the primary key.
+    let referencing = format!(
+        "SELECT child.name, group_concat(key.\"from\", ', ' ORDER BY key.seq), \
+         coalesce(group_concat(key.\"to\", ', ' ORDER BY key.seq), '{}') \
+         FROM sqlite_master AS child JOIN pragma_foreign_key_list(child.name) AS key \
+         WHERE child.type = 'table' AND key.\"table\" = '{table}' COLLATE NOCASE AND child.name <> '{table}' COLLATE NOCASE \
+         GROUP BY child.name, key.id ORDER BY child.name, key.id",
+        primary.join(", ").replace('\'', "''")
+    );
+    let referencing: Vec<(String, String, String)> =
+        sqlx::query_as(AssertSqlSafe(referencing)).fetch_all(&mut *connection).await?;
+    let names = |columns: String| columns.split(", ").map(str::to_owned).collect();
+    let referencing = referencing.into_iter().map(|(table, columns, to)| Referencing {
+        table,
+        columns: names(columns),
+        to: names(to),
+    });
     Ok(Some(Described {
         columns,
-        primary: primary.into_iter().map(|(_, name)| name).collect(),
+        primary,
+        referencing: referencing.collect(),
         foreign: sqlx::query_scalar(AssertSqlSafe(foreign)).fetch_all(&mut *connection).await?,
+        has_rows: matches!(schema::has_rows(connection, table).await, Ok(Some(true))),
         has_ledger: schema::has_rows(connection, &SqlTable::from(table).ledger_name()).await?.is_some(),
     }))
 }

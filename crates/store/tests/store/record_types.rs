@@ -1,5 +1,8 @@
 //! Record types with a table each, opened from a spec, on every SQL database.
 
+#[path = "record_types/mixed.rs"]
+mod mixed;
+
 use cutover_core::outcome::ErrorClass;
 use cutover_store::{
     Copied, Cursor, Id, Put, PutAll, Record, Scope, Segment, Store, Version,
@@ -13,6 +16,7 @@ use super::{
     columns::{record, refused},
     servers::{sql, table, url},
 };
+use mixed::{Mixed, NUMBERS, tables_in_other_orders_are_scanned_one_by_one};
 
 fn spec(url: &str, types: &str) -> Spec {
     let source = "migration = \"m\"\n[source]\nurl = \"sqlite:none.db\"\ntable = \"none\"\n";
@@ -31,6 +35,18 @@ fn types(orders: &str, users: &str) -> String {
          [[target.types]]\nkey_prefix = \"USER#\"\ntable = {users:?}\ntenant = \"org\"\nkey = \"login\"\n\
          versions = \"ledger\"\ncolumns = [{{ name = \"name\", type = \"varchar(9)\", required = true }}]\n"
     )
+}
+
+/// The same in tables whose keys are without the prefix of their type.
+async fn without_prefixes_all_is_the_same(url: &str, story: &str) {
+    let [orders, users] = ["orders", "users"].map(|of| table(&format!("{story}_bare_{of}")));
+    let types = ["ORDER#", "USER#"].iter().fold(types(&orders, &users), |types, prefix| {
+        let whole = format!("key_prefix = {prefix:?}\n");
+        types.replace(&whole, &format!("{whole}strip_prefix = {prefix:?}\n"))
+    });
+    let store = opened(url, &types).await;
+    each_type_is_in_its_table(&*store).await;
+    types_are_written_together(&*store).await;
 }
 
 fn id(tenant: &str, key: &str) -> Id {
@@ -157,12 +173,17 @@ async fn a_table_may_refer_to_one_before_it(url: &str, admin: impl AsyncFn(Strin
 
 /// The user of a tenant has the tenant's name as its key. Pages end between the orders of a tenant, before and after it.
 async fn a_type_may_have_one_column_for_tenant_and_key(url: &str, story: &str) {
-    for versions in ["columns", "ledger"] {
-        let [orders, users] = ["orders", "users"].map(|of| table(&format!("{story}_{of}_{versions}")));
+    for (versions, strips) in [("columns", false), ("ledger", false), ("columns", true), ("ledger", true)] {
+        let [orders, users] =
+            ["orders", "users"].map(|of| table(&format!("{story}_{of}_{versions}_{strips}")));
+        let strip =
+            |prefix: &str| if strips { format!("strip_prefix = \"{prefix}\"\n") } else { String::new() };
         let types = format!(
-            "[[target.types]]\nkey_prefix = \"ORDER#\"\ntable = {orders:?}\n\
-             [[target.types]]\nkey_prefix = \"USER#\"\ntable = {users:?}\ntenant = \"id\"\nkey = \"id\"\n\
-             versions = {versions:?}\ncolumns = [{{ name = \"name\", type = \"varchar(9)\" }}]\n"
+            "[[target.types]]\nkey_prefix = \"ORDER#\"\ntable = {orders:?}\n{}\
+             [[target.types]]\nkey_prefix = \"USER#\"\ntable = {users:?}\ntenant = \"id\"\nkey = \"id\"\n{}\
+             versions = {versions:?}\ncolumns = [{{ name = \"name\", type = \"varchar(9)\" }}]\n",
+            strip("ORDER#"),
+            strip("USER#")
         );
         let store = opened(url, &types).await;
         let mut all = Vec::new();
@@ -189,7 +210,7 @@ async fn a_type_may_have_one_column_for_tenant_and_key(url: &str, story: &str) {
                     break;
                 }
             }
-            assert_eq!(found, all, "versions = {versions}, pages of {limit_bytes} bytes");
+            assert_eq!(found, all, "{versions}, {strips}, pages of {limit_bytes} bytes");
         }
         for (at, _) in &all {
             let end = Cursor::after_record(at);
@@ -210,42 +231,23 @@ async fn a_row_in_the_wrong_table_can_not_be_read(store: &dyn Store) {
 
 /// As many tables as the keys of the suite have beginnings.
 async fn tables_are_scanned_as_one(url: &str, story: &str) {
+    // Some leave out a part of their prefix.
+    let strips = |n: u8| match n {
+        0..3 => "",
+        3..6 => "strip_prefix = \"key-\"\n",
+        _ => "strip_prefix = \"k\"\n",
+    };
     let types = (0..9).map(|n| {
         format!(
-            "[[target.types]]\nkey_prefix = \"key-{n}\"\ntable = \"{}\"\n",
-            table(&format!("{story}_{n}"))
+            "[[target.types]]\nkey_prefix = \"key-{n}\"\ntable = \"{}\"\n{}",
+            table(&format!("{story}_{n}")),
+            strips(n)
         )
     });
     let store = opened(url, &types.collect::<String>()).await;
     suite::scans_in_order(&*store).await;
     let identity = store.identity().await.expect("asked").expect("it can tell");
     assert!(identity.id.len() <= 1024 && identity.place.len() <= 1024, "{identity:?}");
-}
-
-/// Tables of which one is not compared byte by byte.
-async fn another_order_is_refused(url: &str, admin: impl AsyncFn(String), types: [&str; 2], told: &str) {
-    let (orders, users) = (table("ordered"), table("unordered"));
-    for (name, [tenant, key]) in [(&orders, ["TEXT_C", "TEXT_C"]), (&users, types)] {
-        admin(format!("DROP TABLE IF EXISTS {name}")).await;
-        admin(format!(
-            "CREATE TABLE {name} (tenant {tenant} NOT NULL, key_ {key} NOT NULL, cutover_version BIGINT NOT NULL, \
-             value BLOB_, PRIMARY KEY (tenant, key_))"
-        ))
-        .await;
-    }
-    let of = |prefix: &str, table: &str| {
-        format!("[[target.types]]\nkey_prefix = {prefix:?}\ntable = {table:?}\nkey = \"key_\"\n")
-    };
-    let spec = spec(url, &(of("ORDER#", &orders) + &of("USER#", &users)));
-    let error = spec.target.open(Missing::Refuse, |_| None).await.err().expect("refused").to_string();
-    assert!(
-        error.contains("the table of record type \"USER#\" orders its keys by") && error.contains(told),
-        "{error}"
-    );
-    assert!(!error.contains("ORDER#"), "{error}");
-    for name in [orders, users] {
-        admin(format!("DROP TABLE {name}")).await;
-    }
 }
 
 const WRONG: &str = "(tenant, KEY, cutover_version) VALUES ('a', 'USER#1', 5)";
@@ -263,6 +265,7 @@ async fn types_in_mysql() {
     let admin = MySqlPool::connect(&url).await.expect("connected");
     sql(&admin, format!("INSERT INTO {orders} {}", WRONG.replace("KEY", "`key`"))).await;
     a_row_in_the_wrong_table_can_not_be_read(&*store).await;
+    without_prefixes_all_is_the_same(&url, "my").await;
     tables_are_scanned_as_one(&url, "typed_my").await;
     a_type_may_have_one_column_for_tenant_and_key(&url, "own_my").await;
     a_table_may_refer_to_one_before_it(&url, async |text| sql(&admin, text).await, "fk_my").await;
@@ -274,9 +277,32 @@ async fn types_in_mysql() {
         )
         .await;
     };
-    let no_case = "VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci";
-    another_order_is_refused(&url, &make, ["TEXT_C", no_case], "bytes, utf8mb4_general_ci").await;
-    another_order_is_refused(&url, &make, ["BIGINT", "TEXT_C"], "number, bytes").await;
+    let texts = Mixed {
+        types: ["TEXT_C", "VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"],
+        order: "bytes, utf8mb4_general_ci",
+        strips: false,
+        tenants: ["a", "b"],
+        users: ["USER#a", "USER#b", "USER#c"],
+        refused: &[("USER#A", "is equal to")],
+    };
+    tables_in_other_orders_are_scanned_one_by_one(&url, &make, texts).await;
+    let tenants = Mixed {
+        types: ["BIGINT", "TEXT_C"],
+        order: "number, bytes",
+        tenants: ["10", "9"],
+        refused: &[],
+        ..texts
+    };
+    tables_in_other_orders_are_scanned_one_by_one(&url, &make, tenants).await;
+    let numbers = Mixed {
+        types: ["TEXT_C", "BIGINT"],
+        order: "bytes, number",
+        strips: true,
+        users: ["USER#10", "USER#7", "USER#9"],
+        refused: NUMBERS,
+        ..texts
+    };
+    tables_in_other_orders_are_scanned_one_by_one(&url, &make, numbers).await;
 }
 
 #[tokio::test]
@@ -292,15 +318,57 @@ async fn types_in_postgresql() {
     let admin = PgPool::connect(&url).await.expect("connected");
     sql(&admin, format!("INSERT INTO {orders} {}", WRONG.replace("KEY", "key"))).await;
     a_row_in_the_wrong_table_can_not_be_read(&*store).await;
+    without_prefixes_all_is_the_same(&url, "pg").await;
     tables_are_scanned_as_one(&url, "typed_pg").await;
     a_type_may_have_one_column_for_tenant_and_key(&url, "own_pg").await;
     a_table_may_refer_to_one_before_it(&url, async |text| sql(&admin, text).await, "fk_pg").await;
     let make = async |text: String| {
         sql(&admin, text.replace("TEXT_C", "TEXT COLLATE \"C\"").replace("BLOB_", "BYTEA")).await;
     };
-    another_order_is_refused(&url, &make, ["UUID", "TEXT_C"], "uuid, bytes").await;
-    another_order_is_refused(&url, &make, ["TEXT_C", "TEXT COLLATE \"en-x-icu\""], "en-x-icu").await;
-    another_order_is_refused(&url, &make, ["TEXT_C", "CHAR(60) COLLATE \"C\""], "\"C\"").await;
+    let texts = Mixed {
+        types: ["TEXT_C", "TEXT COLLATE \"en-x-icu\""],
+        order: "en-x-icu",
+        strips: false,
+        tenants: ["a", "b"],
+        users: ["USER#a", "USER#B", "USER#c"],
+        refused: &[],
+    };
+    tables_in_other_orders_are_scanned_one_by_one(&url, &make, texts).await;
+    let cut = Mixed {
+        types: ["TEXT_C", "CHAR(60) COLLATE \"C\""],
+        order: "\"C\"",
+        refused: &[("USER#a ", "cuts blanks at the end")],
+        ..texts
+    };
+    tables_in_other_orders_are_scanned_one_by_one(&url, &make, cut).await;
+    let (one, other) = ("00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002");
+    let tenants = Mixed { types: ["UUID", "TEXT_C"], order: "uuid, bytes", tenants: [one, other], ..texts };
+    tables_in_other_orders_are_scanned_one_by_one(&url, &make, tenants).await;
+    let numbers = Mixed {
+        types: ["TEXT_C", "BIGINT"],
+        order: "bytes, number",
+        strips: true,
+        users: ["USER#10", "USER#7", "USER#9"],
+        refused: NUMBERS,
+        ..texts
+    };
+    tables_in_other_orders_are_scanned_one_by_one(&url, &make, numbers).await;
+    let uuids = Mixed {
+        types: ["TEXT_C", "UUID"],
+        order: "bytes, uuid",
+        users: [
+            "USER#00000000-0000-4000-8000-000000000001",
+            "USER#00000000-0000-4000-8000-00000000000a",
+            "USER#f0000000-0000-4000-8000-000000000001",
+        ],
+        refused: &[
+            ("USER#00000000-0000-4000-8000-00000000000A", "would give it back as"),
+            ("USER#0000000000004000800000000000000a", "would give it back as"),
+            ("USER#7", "takes UUIDs"),
+        ],
+        ..numbers
+    };
+    tables_in_other_orders_are_scanned_one_by_one(&url, &make, uuids).await;
 }
 
 #[tokio::test]
@@ -310,6 +378,7 @@ async fn types_in_sqlite() {
     let store = opened(&url, &types("orders", "users")).await;
     types_are_written_together(&*opened(&url, &types("together_orders", "together_users")).await).await;
     each_type_is_in_its_table(&*store).await;
+    without_prefixes_all_is_the_same(&url, "file").await;
     tables_are_scanned_as_one(&url, "typed").await;
     a_type_may_have_one_column_for_tenant_and_key(&url, "own").await;
 }

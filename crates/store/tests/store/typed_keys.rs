@@ -8,6 +8,9 @@ mod listed;
 mod loose;
 #[path = "typed_keys/order.rs"]
 mod order;
+#[cfg(all(feature = "sqlite", feature = "spec"))]
+#[path = "typed_keys/stripped.rs"]
+mod stripped;
 
 use std::collections::BTreeSet;
 

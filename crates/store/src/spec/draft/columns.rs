@@ -149,26 +149,16 @@ impl Draft<'_> {
                 left.push(it);
                 continue;
             };
-            lines.push(format!("    # {}; the column is {}", shown(&it.comment), shown(&column.shown)));
-            match it.in_column(column) {
-                Ok((kind, more)) => {
-                    let labels = if kind == ColumnType::Enum { &column.labels } else { &it.labels };
-                    let labels = if it.labels.is_empty() { labels } else { &it.labels };
-                    let line = column_line(&column.name, &from(&it.path, &column.name), kind, labels);
-                    let line = match it.epoch.filter(|_| kind.is_time()) {
-                        Some(format) => line.replace(" }", &format!(", format = \"{format}\" }}")),
-                        None => line,
-                    };
-                    lines.extend(more.map(|more| format!("    # {more}")));
-                    lines.push(format!("    {line},"));
-                }
+            match column_lines(it, column) {
+                Ok(of_column) => lines.extend(of_column),
                 Err(why) => {
-                    lines.push(format!("    # NOT DECIDED: {} {why}", shown(&column.name)));
+                    lines.push(why);
                     left.push(it);
                 }
             }
         }
-        let has_rest = !left.is_empty() || rest.is_some() || self.sample.has_more;
+        // A spec needs a column, also before anything was sampled.
+        let has_rest = !left.is_empty() || rest.is_some() || self.sample.has_more || lines.is_empty();
         if has_rest && rest.is_none() {
             line(
                 text,
@@ -192,6 +182,26 @@ impl Draft<'_> {
         }
         foreign_keys(text, described);
     }
+}
+
+/// What a column that is there takes, with comments; or a comment that says why it takes nothing.
+pub(super) fn column_lines(it: &Decision, column: &DescribedColumn) -> Result<Vec<String>, String> {
+    let seen = format!("    # {}; the column is {}", shown(&it.comment), shown(&column.shown));
+    let (kind, more) = match it.in_column(column) {
+        Ok(found) => found,
+        Err(why) => return Err(format!("{seen}\n    # NOT DECIDED: {} {why}", shown(&column.name))),
+    };
+    let labels = if kind == ColumnType::Enum { &column.labels } else { &it.labels };
+    let labels = if it.labels.is_empty() { labels } else { &it.labels };
+    let line = column_line(&column.name, &from(&it.path, &column.name), kind, labels);
+    let line = match it.epoch.filter(|_| kind.is_time()) {
+        Some(format) => line.replace(" }", &format!(", format = \"{format}\" }}")),
+        None => line,
+    };
+    Ok([Some(seen), more.map(|more| format!("    # {more}")), Some(format!("    {line},"))]
+        .into_iter()
+        .flatten()
+        .collect())
 }
 
 /// Tenant, key, and the columns that Cutover keeps versions in.

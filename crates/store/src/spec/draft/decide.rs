@@ -35,6 +35,15 @@ pub(super) fn all(sample: &Sample, leave_out: &[&str], dialect: Dialect) -> Vec<
     decided.into_iter().map(|(_, decision)| decision).collect()
 }
 
+/// Of the attributes of a list's elements.
+pub(super) fn of_elements(elements: &Seen, dialect: Dialect) -> Vec<Decision> {
+    let mut decided = Vec::new();
+    for (name, seen) in &elements.inner {
+        decide(vec![name.clone()], seen, elements.count, dialect, &mut decided);
+    }
+    decided.into_iter().map(|(_, decision)| decision).collect()
+}
+
 fn decide(path: Vec<String>, seen: &Seen, of: u64, dialect: Dialect, decided: &mut Vec<(u64, Decision)>) {
     if path.iter().any(String::is_empty) {
         let comment = "its name is empty".to_owned();
@@ -237,7 +246,7 @@ fn number(seen: &Seen, count: u64) -> (Option<String>, String) {
     }
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     match share {
         100.0.. => "100 %".to_owned(),
         // Not all is not 100.

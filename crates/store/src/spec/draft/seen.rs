@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, civil::Date};
 use uuid::Uuid;
 
-use crate::document::{Attribute, Document};
+use crate::{
+    Id,
+    document::{Attribute, Document},
+};
 
 /// Names in a map that are told apart; with more it is a collection and no structure.
 const NAMES_MAX: usize = 40;
@@ -17,6 +20,8 @@ const LEVELS_MAX: usize = 4;
 pub struct Sample {
     /// Documents in it.
     pub documents: u64,
+    /// Their ids.
+    pub(super) ids: Vec<Id>,
     pub(super) names: BTreeMap<String, Seen>,
     /// Whether there are more names than are told apart.
     pub(super) has_more: bool,
@@ -32,6 +37,8 @@ pub(super) struct Seen {
     pub(super) number: Numbers,
     pub(super) bytes_max: usize,
     pub(super) inner: BTreeMap<String, Seen>,
+    /// The elements of lists, all together.
+    pub(super) elements: Option<Box<Seen>>,
     pub(super) has_more: bool,
 }
 
@@ -63,8 +70,9 @@ pub(super) struct Numbers {
 
 impl Sample {
     /// Adds a document. Other values are left out.
-    pub fn take(&mut self, value: &[u8]) {
+    pub fn take(&mut self, id: &Id, value: &[u8]) {
         let Ok(document) = Document::decode(value) else { return };
+        self.ids.push(id.clone());
         self.documents += 1;
         take_all(&mut self.names, &mut self.has_more, &document.0, LEVELS_MAX);
     }
@@ -97,6 +105,11 @@ impl Seen {
             Attribute::B(bytes) => self.bytes_max = self.bytes_max.max(bytes.len()),
             Attribute::M(inner) if levels > 0 => {
                 take_all(&mut self.inner, &mut self.has_more, inner, levels - 1);
+            }
+            Attribute::L(elements) if levels > 0 => {
+                for element in elements {
+                    self.elements.get_or_insert_default().take(element, levels - 1);
+                }
             }
             _ => {}
         }

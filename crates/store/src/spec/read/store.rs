@@ -1,6 +1,7 @@
 //! The sections `[source]` and `[target]`.
 
 mod record_types;
+mod strip;
 
 use std::ops::Range;
 
@@ -17,6 +18,7 @@ use crate::{
     mapping::{Dialect, Fields, KeyType, NO_LEDGER, NameError, Versions, check_name},
     spec::{StoreSpec, StoreUrl},
 };
+use strip::Strip;
 
 #[derive(Clone, Copy, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -100,6 +102,7 @@ fn table_of(
     };
     let content = Content::take(section, true, told);
     let versions = section.take("versions", told);
+    let strip = Strip::take(section, told);
     let table = self::table(kind, in_url, table, at_url, told);
     let key_types = names.key_types(kind, told);
     let columns = content.names();
@@ -125,6 +128,7 @@ fn table_of(
         told.invalid(span, "fields", error);
     }
     let versions = self::versions(kind, &versions, told);
+    let strip_prefixes = strip.prefixes(kind, fields.is_own_tenant(), told);
     let store = StoreSpec {
         url: server.url.clone()?,
         password_env: server.password_env.clone(),
@@ -132,6 +136,7 @@ fn table_of(
         fields,
         mapping: mapping?,
         versions,
+        strip_prefixes: strip_prefixes?,
         connections: server.connections,
         types: Vec::new(),
     };

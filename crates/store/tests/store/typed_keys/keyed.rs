@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
@@ -24,23 +24,41 @@ pub(super) enum Kind {
 }
 
 pub(super) struct Keyed {
-    store: Box<dyn Store>,
+    store: Arc<dyn Store>,
     kinds: [Kind; 2],
+    /// What ids have in front of the values.
+    prefixes: [&'static str; 2],
     /// What each value stands for.
     texts: Mutex<HashMap<String, String>>,
 }
 
 impl Keyed {
-    pub(super) fn new(store: Box<dyn Store>, kinds: [Kind; 2]) -> Self {
-        Self { store, kinds, texts: Mutex::default() }
+    pub(super) fn new(store: impl Into<Arc<dyn Store>>, kinds: [Kind; 2]) -> Self {
+        Self::prefixed(store, kinds, [""; 2])
     }
 
-    fn value(&self, kind: Kind, text: &str) -> String {
+    pub(super) fn prefixed(
+        store: impl Into<Arc<dyn Store>>,
+        kinds: [Kind; 2],
+        prefixes: [&'static str; 2],
+    ) -> Self {
+        Self { store: store.into(), kinds, prefixes, texts: Mutex::default() }
+    }
+
+    fn tenant(&self, tenant: &str) -> String {
+        self.prefixes[0].to_owned() + &self.value(0, tenant)
+    }
+
+    /// `at`: 0 for a tenant, 1 for a key.
+    fn value(&self, at: usize, text: &str) -> String {
+        // With the prefix the longest ids would be too long.
+        let most = [256, 1024][at] - self.prefixes[at].len();
         let mut hash = DefaultHasher::new();
         text.hash(&mut hash);
         let hash = hash.finish();
-        let value = match kind {
-            Kind::Text => return text.to_owned(),
+        let value = match self.kinds[at] {
+            Kind::Text if text.len() <= most => return text.to_owned(),
+            Kind::Text => text[..text.floor_char_boundary(most)].to_owned(),
             Kind::Number(64) => (hash.cast_signed() >> (hash % 24)).to_string(),
             Kind::Number(_) => ((hash as u32).cast_signed()).to_string(),
             Kind::Uuid => Uuid::from_u64_pair(hash, hash.rotate_left(7)).to_string(),
@@ -51,18 +69,20 @@ impl Keyed {
     }
 
     fn to(&self, id: &Id) -> Id {
-        let [tenant, key] = self.kinds;
-        Id::new(&self.value(tenant, &id.tenant), &self.value(key, &id.key)).expect("valid")
+        let key = self.prefixes[1].to_owned() + &self.value(1, &id.key);
+        Id::new(&self.tenant(&id.tenant), &key).expect("valid")
     }
 
     fn back(&self, id: Id) -> Id {
         let texts = self.texts.lock().expect("no panic");
-        let back = |kind, text: String| match kind {
-            Kind::Text => text,
-            _ => texts.get(&text).expect("one that was given").clone(),
+        let back = |at: usize, text: &str| {
+            let text = text.strip_prefix(self.prefixes[at]).expect("each begins with it");
+            match self.kinds[at] {
+                Kind::Text => texts.get(text).map_or(text, String::as_str).to_owned(),
+                _ => texts.get(text).expect("one that was given").clone(),
+            }
         };
-        let [tenant, key] = self.kinds;
-        Id { tenant: back(tenant, id.tenant), key: back(key, id.key) }
+        Id { tenant: back(0, &id.tenant), key: back(1, &id.key) }
     }
 }
 
@@ -104,7 +124,7 @@ impl Store for Keyed {
     }
 
     fn check_all(&self, ids: &[Id]) -> Result<(), StoreError> {
-        self.store.check_all(ids)
+        self.store.check_all(&ids.iter().map(|id| self.to(id)).collect::<Vec<_>>())
     }
 
     async fn scan(
@@ -116,7 +136,7 @@ impl Store for Keyed {
     ) -> Result<Page, StoreError> {
         let scope = match scope {
             Scope::All | Scope::UpTo(_) => scope.clone(),
-            Scope::Tenant(tenant) => Scope::Tenant(self.value(self.kinds[0], tenant)),
+            Scope::Tenant(tenant) => Scope::Tenant(self.tenant(tenant)),
             Scope::Keys { .. } => unreachable!("these keys can't be listed"),
         };
         let page = self.store.scan(&scope, segment, cursor, limit_bytes).await?;

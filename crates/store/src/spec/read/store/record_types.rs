@@ -10,12 +10,12 @@ use super::{
         section::{Given, Section},
         told::Told,
     },
-    Server, table_of,
+    Server, strip, table_of,
 };
 use crate::{
     CONNECTIONS,
     mapping::{Dialect, Fields, Versions},
-    spec::{StoreSpec, TypeSpec},
+    spec::{StoreSpec, StripPrefixes, TypeSpec},
 };
 
 /// Each has its share of the connections.
@@ -54,6 +54,7 @@ pub(super) fn read(
     for mut section in sections {
         let at = section.at.clone();
         let prefix: Given<String> = section.take("key_prefix", told);
+        let at_strip = strip::span(&section);
         let of_type = Server {
             connections,
             url: server.url.clone(),
@@ -69,6 +70,7 @@ pub(super) fn read(
             prefixes.push(prefix.as_ref().clone());
         }
         let (Some(prefix), Some(store)) = (prefix, store) else { continue };
+        strip::check_of_type(prefix.as_ref(), &store.strip_prefixes, at_strip, told);
         let has = |table: &str| {
             types.iter().any(|it| it.store.table_names().any(|other| other.eq_ignore_ascii_case(table)))
         };
@@ -92,6 +94,7 @@ pub(super) fn read(
         fields: Fields::default(),
         mapping: None,
         versions: Versions::default(),
+        strip_prefixes: StripPrefixes::default(),
         connections: server.connections,
         types,
     })
