@@ -64,6 +64,11 @@ pub fn stored(counted: Writes) {
     }
 }
 
+/// Whether some that were answered are not counted, and nothing says why.
+pub fn is_missing(counted: Writes, shown: u64) -> bool {
+    KNOWN.with_borrow(|known| known.missing(counted, shown)).is_some()
+}
+
 /// Nothing was written for a while, and every report has arrived. `shown`: so many losses are shown.
 pub fn ended(counted: Writes, shown: u64) {
     if let Some(what) = KNOWN.with_borrow(|known| known.missing(counted, shown)) {

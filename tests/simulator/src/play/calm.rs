@@ -256,7 +256,7 @@ fn elsewhere(migration: &Migration, state: v1::State) -> Option<String> {
     })
 }
 
-/// Every report has arrived.
+/// Every report arrives, also of who stood still when the faults ended, and is stored.
 pub(super) fn check_telemetry() {
     if replicas::are_several() {
         // Who leads no more takes along what it has not stored. Metrics show that, and status does not.
@@ -264,5 +264,11 @@ pub(super) fn check_telemetry() {
     }
     let (control, status) = with(|stage| (stage.control.clone(), stage.status.clone()));
     let shown = status.and_then(|(_, status)| status.totals).map_or(0, |totals| totals.dropped_cells);
+    let until = world::now() + 30 * S;
+    let is_missing =
+        || control.writes_counted().into_iter().any(|counted| telemetry::is_missing(counted, shown));
+    while is_missing() && world::now() < until {
+        world::run_until(world::now() + S);
+    }
     control.writes_counted().into_iter().for_each(|counted| telemetry::ended(counted, shown));
 }
