@@ -105,6 +105,7 @@ impl Service {
         }
         if self.drops.load(Ordering::Relaxed) {
             drop(client);
+            telemetry::excuse("a service dropped its client with its counts");
             world::tell(|| format!("{}: has dropped its client", self.name));
             return std::future::pending().await;
         }
