@@ -10,7 +10,7 @@ use cutover::{
 use cutover_client::routing::{PPM, Rung};
 use cutover_proto::v1;
 
-use super::{people, replicas, with};
+use super::{chaos, people, replicas, with};
 use crate::{
     cast::operator::Advice,
     invariants::telemetry,
@@ -94,10 +94,12 @@ pub fn need(status: &v1::Status) -> Option<Need> {
 /// Whoever was out of reach has not been heard yet, or late writes have not landed. After a restore new processes can't
 /// register for a minute.
 fn is_early() -> bool {
+    // A process that is about to send a call goes on standing still when the faults end.
+    let stood_still = |pid| world::look(pid, |process| process.frozen_until + 13 * S > world::now());
     with(|stage| {
         let heard_by = if stage.backups > 0 { 75 * S } else { 13 * S };
         world::now() < stage.plan.quiet_from + heard_by
-    })
+    }) || chaos::clients().into_iter().any(|pid| stood_still(pid) == Some(true))
 }
 
 fn is_running(plan: &v1::PlanView) -> bool {
