@@ -248,10 +248,10 @@ impl PassArgs {
         let global = &global.of_spec(&spec);
         expiring::check(&spec, kind)?;
         let plan = Plan::of(&spec, kind, actor_or_user(None));
+        let has_controller = global.channel().await.is_ok();
         // Records of the source can be checked before there is a target. Only a controller can say whether one may be made.
-        let makes_none = !self.create_tables || global.channel().await.is_err();
         if kind == v1::PassKind::Full
-            && makes_none
+            && !(self.create_tables && has_controller)
             && spec.target.open(Missing::Refuse, lookup).await.is_err_and(|error| is_absent(&error))
         {
             let source = spec.source.open(Missing::Refuse, lookup).await.context("the source")?;
@@ -263,14 +263,14 @@ impl PassArgs {
             return dry_run::say(global, verb, &spec, &opened, &plan, self.full).await;
         }
         let stores = self.stores_of(global, &spec).await?;
-        if global.channel().await.is_ok() {
+        if has_controller {
             tables::check(global, &spec, &stores).await?;
         }
         expiring::check_stores(&spec, &stores).await?;
         let plan = plan.for_stores(&stores);
         privileges::check(&stores, &plan, global.json).await?;
         if !global.json {
-            if global.channel().await.is_ok() {
+            if has_controller {
                 tables::warn_of_another_spec(global, &spec).await?;
             }
             warned::of_both(&stores).await?;

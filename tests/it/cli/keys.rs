@@ -7,10 +7,10 @@ use cutover_store::{
     spec::{Missing, Spec},
 };
 use serde_json::json;
-use sqlx::{AssertSqlSafe, MySqlPool, PgPool, SqlitePool};
+use sqlx::SqlitePool;
 use tempfile::TempDir;
 
-use super::{at, ramp};
+use super::{at, draft_sql::Admin, ramp};
 use crate::support::server::{Controller, given};
 
 fn record(version: u64) -> Record {
@@ -19,21 +19,6 @@ fn record(version: u64) -> Record {
 
 fn id(tenant: &str, key: &str) -> Id {
     Id::new(tenant, key).unwrap()
-}
-
-enum Admin {
-    MySql(MySqlPool),
-    Postgres(PgPool),
-}
-
-impl Admin {
-    async fn sql(&self, text: String) {
-        let text = AssertSqlSafe(text);
-        match self {
-            Self::MySql(pool) => sqlx::raw_sql(text).execute(pool).await.map(drop).unwrap(),
-            Self::Postgres(pool) => sqlx::raw_sql(text).execute(pool).await.map(drop).unwrap(),
-        }
-    }
 }
 
 struct Case {
@@ -59,7 +44,7 @@ async fn moves_what_fits_and_names_the_rest(case: Case) {
     let name = format!("typed_{}_{}", case.types.concat().len(), std::process::id());
     let (key, blob) = match case.admin {
         Admin::MySql(_) => ("`key`", "LONGBLOB"),
-        Admin::Postgres(_) => ("key", "BYTEA"),
+        Admin::Sqlite(_) | Admin::Postgres(_) => ("key", "BYTEA"),
     };
     let ([of_tenant, of_key], null) = (case.types, if case.ledger { "NOT NULL" } else { "" });
     let version = if case.ledger { "" } else { "cutover_version BIGINT NOT NULL, " };
@@ -178,7 +163,7 @@ fn no_numbers() -> Vec<(Id, &'static str)> {
 async fn records_move_to_numbers_in_mariadb() {
     let Some(url) = given("CUTOVER_TEST_MYSQL") else { return };
     for ledger in [false, true] {
-        let admin = Admin::MySql(MySqlPool::connect(&url).await.unwrap());
+        let admin = Admin::connect(&url).await;
         let (url, fine) = (url.clone(), numbers());
         let case = Case { admin, url, types: ["BIGINT", "BIGINT"], ledger, fine, misfits: no_numbers() };
         moves_what_fits_and_names_the_rest(case).await;
@@ -189,7 +174,7 @@ async fn records_move_to_numbers_in_mariadb() {
 async fn records_move_to_numbers_in_postgresql() {
     let Some(url) = given("CUTOVER_TEST_POSTGRES") else { return };
     for ledger in [false, true] {
-        let admin = Admin::Postgres(PgPool::connect(&url).await.unwrap());
+        let admin = Admin::connect(&url).await;
         let (url, fine) = (url.clone(), numbers());
         let case = Case { admin, url, types: ["INTEGER", "BIGINT"], ledger, fine, misfits: no_numbers() };
         moves_what_fits_and_names_the_rest(case).await;
@@ -199,7 +184,7 @@ async fn records_move_to_numbers_in_postgresql() {
 #[tokio::test(flavor = "multi_thread")]
 async fn records_move_to_keys_that_mariadb_takes_for_equal() {
     let Some(url) = given("CUTOVER_TEST_MYSQL") else { return };
-    let admin = Admin::MySql(MySqlPool::connect(&url).await.unwrap());
+    let admin = Admin::connect(&url).await;
     let fine = (0..200).map(|n| {
         let key = if n % 2 == 0 { format!("KEY-{n}") } else { format!("key-{n}") };
         id(&format!("t{}", n % 3), &key)

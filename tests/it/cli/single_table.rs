@@ -8,38 +8,15 @@ use cutover_store::{
     spec::{Missing, Spec},
 };
 use serde_json::json;
-use sqlx::{AssertSqlSafe, MySqlPool, PgPool};
 use tempfile::TempDir;
 
 use super::{
     at,
     documents::{Keys, Raw},
+    draft_sql::Admin,
     ramp,
 };
 use crate::support::server::{Controller, given};
-
-enum Admin {
-    MySql(MySqlPool),
-    Postgres(PgPool),
-}
-
-impl Admin {
-    async fn sql(&self, text: String) {
-        let text = AssertSqlSafe(text);
-        match self {
-            Self::MySql(pool) => sqlx::raw_sql(text).execute(pool).await.map(drop).unwrap(),
-            Self::Postgres(pool) => sqlx::raw_sql(text).execute(pool).await.map(drop).unwrap(),
-        }
-    }
-
-    async fn count(&self, text: String) -> i64 {
-        let text = AssertSqlSafe(text);
-        match self {
-            Self::MySql(pool) => sqlx::query_scalar(text).fetch_one(pool).await.unwrap(),
-            Self::Postgres(pool) => sqlx::query_scalar(text).fetch_one(pool).await.unwrap(),
-        }
-    }
-}
 
 fn order(version: u64, total: u64) -> Record {
     let value = format!(r#"{{"total":{{"N":"{total}"}}}}"#);
@@ -204,13 +181,13 @@ async fn moves_to_tables_of_numbers_and_back(admin: Admin, target: &str, uuid: &
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_table_moves_to_tables_of_numbers_in_mariadb() {
     let Some(url) = given("CUTOVER_TEST_MYSQL") else { return };
-    let admin = Admin::MySql(MySqlPool::connect(&url).await.unwrap());
+    let admin = Admin::connect(&url).await;
     moves_to_tables_of_numbers_and_back(admin, &url, "BINARY(16)", "my").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_table_moves_to_tables_of_numbers_in_postgresql() {
     let Some(url) = given("CUTOVER_TEST_POSTGRES") else { return };
-    let admin = Admin::Postgres(PgPool::connect(&url).await.unwrap());
+    let admin = Admin::connect(&url).await;
     moves_to_tables_of_numbers_and_back(admin, &url, "UUID", "pg").await;
 }

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::{
     Inner,
-    rules::{Condition, Found},
+    rules::{Condition, Found, Seen},
 };
 use crate::{
     clock,
@@ -48,6 +48,15 @@ impl Calls {
     ) -> Result<Vec<Option<Record>>, StoreError> {
         let from = self.inner.store(store).clone();
         self.read(store, from.get_many(ids)).await
+    }
+
+    /// The highest version that a store has of any of these records, by one call. Their content is not read, and may be of a
+    /// kind that can't be.
+    pub(super) async fn newest(&mut self, store: StoreRole, ids: &[Id]) -> Result<Option<Seen>, StoreError> {
+        let from = self.inner.store(store).clone();
+        let versions = self.read(store, from.get_versions(ids)).await?;
+        let newest = versions.into_iter().flatten().max();
+        Ok(newest.map(|version| Seen { version, tombstone: false }))
     }
 
     /// Makes any call that reads.

@@ -10,7 +10,7 @@ use super::{
     Cause, Inner, Migrator, WriteError,
     calls::Calls,
     finish,
-    rules::{Answer, OperationStep, Seen, Write, WriteCall},
+    rules::{Answer, OperationStep, Write, WriteCall},
     writing::{PUTS_MAX, ended, needs_target, refused},
 };
 use crate::{
@@ -121,14 +121,7 @@ impl Transacting {
     /// The highest version that the store has of any of the records.
     async fn newest(&mut self, store: StoreRole) -> Answer {
         let ids = ids(&self.records);
-        let from = self.calls.inner.store(store).clone();
-        match self.calls.read(store, from.get_versions(&ids)).await {
-            Ok(versions) => {
-                let newest = versions.into_iter().flatten().max();
-                Answer::Got(newest.map(|version| Seen { version, tombstone: false }))
-            }
-            Err(error) => self.failed(error),
-        }
+        self.calls.newest(store, &ids).await.map_or_else(|error| self.failed(error), Answer::Got)
     }
 
     /// Refuses records of which the target can hold only one.

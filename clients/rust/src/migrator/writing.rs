@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Cause, Edit, Inner, WriteError,
     calls::Calls,
-    rules::{Answer, Condition, OperationStep, Pair, Seen, Write, WriteCall, WriteEnd, WriteOutcome},
+    rules::{Answer, Condition, OperationStep, Pair, Write, WriteCall, WriteEnd, WriteOutcome},
 };
 use crate::{
     report::{Event, StoreRole},
@@ -113,8 +113,10 @@ impl Writing {
     }
 
     async fn get(&mut self, store: StoreRole) -> Answer {
+        // Whoever overwrites a record needs its version alone.
         if self.mutation.is_none() {
-            return self.version(store).await;
+            let newest = self.calls.newest(store, std::slice::from_ref(&self.id)).await;
+            return newest.map_or_else(|error| self.failed(error), Answer::Got);
         }
         match self.calls.get(store, &self.id).await {
             Ok(record) => {
@@ -124,18 +126,6 @@ impl Writing {
                     StoreRole::Target => self.target = record,
                 }
                 Answer::Got(seen)
-            }
-            Err(error) => self.failed(error),
-        }
-    }
-
-    /// Whoever overwrites a record needs its version alone. The content may be of a kind that can't be read.
-    async fn version(&mut self, store: StoreRole) -> Answer {
-        let from = self.calls.inner.store(store).clone();
-        match self.calls.read(store, from.get_versions(std::slice::from_ref(&self.id))).await {
-            Ok(versions) => {
-                let seen = |version| Seen { version, tombstone: false };
-                Answer::Got(versions.into_iter().next().flatten().map(seen))
             }
             Err(error) => self.failed(error),
         }

@@ -18,8 +18,10 @@ use cutover_store::{
 
 use super::{
     columns::column,
+    documents::{self, Documents},
     kinds::{kinds, of_each_kind},
-    servers::scanned,
+    servers::{scanned, table},
+    suite,
 };
 
 /// Orders with lines and tags, whose columns are those of an application.
@@ -55,6 +57,32 @@ fn orders(dialect: Dialect, name: &str, versions: Versions) -> SqlTable {
     let mapping = mapped(vec![column("id", "bigint")], Some("rest"), OnMisfit::Quarantine);
     let mapping = mapping.with_children(vec![lines, tags]).expect("a mapping");
     SqlTable { name: name.to_owned(), fields: Fields::default(), mapping: Some(mapping), versions }
+}
+
+/// Runs the suite on stores of tables with these names.
+async fn passes<S: Store>(
+    dialect: Dialect,
+    versions: Versions,
+    names: &[String],
+    create: impl AsyncFn(SqlTable) -> S,
+) {
+    let mut stores = Vec::new();
+    for name in names {
+        let table = SqlTable { versions, ..documents::with_children(dialect, name) };
+        stores.push(Documents(create(table).await));
+    }
+    suite::scans_in_order(&stores.pop().expect("one more")).await;
+    suite::run(|| stores.pop().expect("one for each story")).await;
+}
+
+/// As many names of tables as the suite needs.
+fn of_suite(story: &str) -> Vec<String> {
+    (0..=suite::STORES).map(|n| table(&format!("{story}_{n}"))).collect()
+}
+
+/// How many rows the lists of a record table have.
+fn parts_of(names: &[String]) -> String {
+    format!("SELECT count(*) FROM {}_parts", names[0])
 }
 
 fn id(key: &str) -> Id {

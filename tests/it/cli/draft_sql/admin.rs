@@ -30,6 +30,15 @@ impl Admin {
         }
     }
 
+    pub async fn count(&self, text: String) -> i64 {
+        let text = AssertSqlSafe(text);
+        match self {
+            Self::Sqlite(pool) => sqlx::query_scalar(text).fetch_one(pool).await.unwrap(),
+            Self::MySql(pool) => sqlx::query_scalar(text).fetch_one(pool).await.unwrap(),
+            Self::Postgres(pool) => sqlx::query_scalar(text).fetch_one(pool).await.unwrap(),
+        }
+    }
+
     pub fn quoted(&self, name: &str) -> String {
         if matches!(self, Self::MySql(_)) { format!("`{name}`") } else { format!("\"{name}\"") }
     }

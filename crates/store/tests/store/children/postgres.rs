@@ -9,12 +9,7 @@ use cutover_store::PostgresStore;
 use sqlx::{AssertSqlSafe, PgPool};
 
 use super::{
-    super::{
-        documents,
-        documents::Documents,
-        servers::{options, sql, table},
-        suite,
-    },
+    super::servers::{options, sql, table},
     *,
 };
 
@@ -34,18 +29,12 @@ async fn drop_all(admin: &PgPool, name: &str) {
         .await;
 }
 
-async fn passes(versions: Versions, story: &str) {
+async fn passes_on(versions: Versions, story: &str) {
     let Some((url, admin)) = server().await else { return };
-    let names: Vec<String> = (0..=suite::STORES).map(|n| table(&format!("{story}_{n}"))).collect();
-    let mut stores = Vec::new();
-    for name in &names {
-        let table = SqlTable { versions, ..documents::with_children(Dialect::Postgres, name) };
-        stores.push(Documents(create(&url, table).await));
-    }
-    suite::scans_in_order(&stores.pop().expect("one more")).await;
-    suite::run(|| stores.pop().expect("one for each story")).await;
-    let rows = format!("SELECT count(*) FROM {}_parts", names[0]);
-    let rows: i64 = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_one(&admin).await.expect("counted");
+    let names = of_suite(story);
+    passes(Dialect::Postgres, versions, &names, async |table| create(&url, table).await).await;
+    let rows = sqlx::query_scalar(AssertSqlSafe(parts_of(&names)));
+    let rows: i64 = rows.fetch_one(&admin).await.expect("counted");
     assert!(rows > 0, "the lists are rows");
     for name in &names {
         drop_all(&admin, name).await;
@@ -54,12 +43,12 @@ async fn passes(versions: Versions, story: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn passes_the_suite() {
-    passes(Versions::Columns, "children_suite").await;
+    passes_on(Versions::Columns, "children_suite").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn passes_the_suite_with_a_ledger() {
-    passes(Versions::Ledger, "children_ledger").await;
+    passes_on(Versions::Ledger, "children_ledger").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,10 +5,7 @@ use std::path::Path;
 use cutover_store::{SqliteOptions, SqliteStore};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::{
-    super::{documents, documents::Documents, servers::sql, suite},
-    *,
-};
+use super::{super::servers::sql, *};
 
 async fn create(path: &Path, table: SqlTable) -> SqliteStore {
     SqliteStore::create(path, table, SqliteOptions::default()).await.expect("created")
@@ -23,14 +20,9 @@ async fn passes_the_suite() {
     for versions in [Versions::Columns, Versions::Ledger] {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("store.db");
-        let mut stores = Vec::new();
-        for n in 0..=suite::STORES {
-            let table = documents::with_children(Dialect::Sqlite, &format!("documents_{n}"));
-            stores.push(Documents(create(&path, SqlTable { versions, ..table }).await));
-        }
-        suite::scans_in_order(&stores.pop().expect("one more")).await;
-        suite::run(|| stores.pop().expect("one for each story")).await;
-        let rows = sqlx::query_scalar("SELECT count(*) FROM documents_0_parts");
+        let names = of_suite("children");
+        passes(Dialect::Sqlite, versions, &names, async |table| create(&path, table).await).await;
+        let rows = sqlx::query_scalar(sqlx::AssertSqlSafe(parts_of(&names)));
         let rows: i64 = rows.fetch_one(&mut admin(&path).await).await.expect("counted");
         assert!(rows > 0, "the lists are rows");
     }
