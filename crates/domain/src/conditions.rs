@@ -136,11 +136,7 @@ impl Conditions<'_> {
                 self.document.key,
                 percent(*upto)
             ),
-            _ if newest.is_some_and(|pass| pass.counts.quarantined > 0) => {
-                "fix the records in quarantine (cutover quarantine list SPEC), then run: cutover backfill SPEC"
-                    .to_owned()
-            }
-            _ => "cutover backfill SPEC".to_owned(),
+            _ => newest.map_or("cutover backfill SPEC", Evidence::before_the_next).to_owned(),
         };
         Some(Unmet::of_change(Gate::FullPass, message, action))
     }

@@ -240,6 +240,18 @@ impl Evidence {
         format!("the newest {}, {}, was not clean{left}", job.kind.name(), job.id)
     }
 
+    /// What to do so that the next pass that copies may be clean.
+    pub const fn before_the_next(&self) -> &'static str {
+        if self.counts.remaining.unversioned > 0 {
+            "delete the records without a version that only the target has: cutover verify SPEC --repair --remove-extra \
+             --reason ..; or write those to keep once with an SDK, then run: cutover backfill SPEC"
+        } else if self.counts.quarantined > 0 {
+            "fix the records in quarantine (cutover quarantine list SPEC), then run: cutover backfill SPEC"
+        } else {
+            "cutover backfill SPEC"
+        }
+    }
+
     fn shows(&self, whom: &Whom, since: u64) -> bool {
         self.clean && self.job.settled >= since && self.job.cover.covers(whom)
     }

@@ -1,9 +1,12 @@
 //! Whoever does what a wait says, in the order in which it is said, does nothing in vain and is not refused.
 
-use cutover::domain::{Change, Fleet, Migration, Placement, Policy, TenantRow, change::waiting};
+use cutover::domain::{
+    Change, Cover, Differences, Fleet, Ledgers, Migration, NewPass, PassCounts, PassTables, Placement,
+    Policy, Refusal, TenantRow, change::waiting,
+};
 use cutover_core::routing::{PPM, Rung};
 
-use super::{Gate, Happening, PassKind, World, name};
+use super::{Gate, Happening, PassKind, World, name, repair};
 
 fn pinned(at: Rung, pin: Rung) -> TenantRow {
     let floor = Rung::TargetFirst;
@@ -58,4 +61,58 @@ fn the_local_guard_is_named_before_the_pass_that_has_to_come_after_it() {
     let is_either = |gate: &Gate| [Gate::LocalGuard, Gate::FullPass].contains(gate);
     let gates: Vec<_> = unmet.iter().map(|unmet| unmet.gate).filter(is_either).collect();
     assert_eq!(gates, [Gate::LocalGuard, Gate::FullPass], "{unmet:?}");
+}
+
+/// A pass that copies is not clean while they are there, however often it is run.
+#[test]
+fn what_only_the_target_has_is_to_be_deleted_or_kept_before_the_next_pass() {
+    let mut world = repair::copied();
+    assert!(world.ask_with("orders/again", PassKind::Full, false, 5));
+    let left = Differences { extra: 1, unversioned: 1, ..Differences::default() };
+    let counts = PassCounts { remaining: left, ..PassCounts::default() };
+    let (id, findings, ledgers) = ("orders/again".to_owned(), Vec::new(), Ledgers::default());
+    assert!(world.change(&Change::FinishJob { id, counts, findings, complete: true, ledgers }));
+    // A new step, for which the first pass does not count.
+    world.happen(&Happening::Ramp([Some(PPM), Some(0), None, None]));
+    world.happen(&Happening::Step);
+    (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
+    world.happen(&Happening::Ramp([Some(PPM), Some(PPM), Some(PPM), None]));
+    world.happen(&Happening::Step);
+    (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
+    let unmet = waiting(&world.migration, &Fleet::new(world.members.clone()), world.revision);
+    let pass =
+        unmet.iter().find(|unmet| unmet.gate == Gate::FullPass).expect("target-first waits for a pass");
+    assert!(pass.action.contains("cutover verify SPEC --repair --remove-extra --reason"), "{pass:?}");
+}
+
+#[test]
+fn a_repair_asks_to_take_back_only_who_is_at_target_only() {
+    let asked = |at: Rung| {
+        let mut world = World::new();
+        let rows = [(name(1), pinned(at, at))].into_iter().collect();
+        world.migration = Migration::new(world.revision, (*world.migration.document).clone(), rows);
+        let new = |removes_extra, source_wins| NewPass {
+            removes_extra,
+            source_wins,
+            tables: PassTables::default(),
+            new_tables: Default::default(),
+            id: "orders/repair".to_owned(),
+            kind: PassKind::Verify,
+            cover: Cover { upto_ppm: PPM, tenants: Vec::new() },
+            fingerprint: String::new(),
+            segments: 1,
+            residual_ms: 5,
+            expected: 0,
+        };
+        [new(true, false), new(false, true)].map(|pass| match world.applied(&Change::BeginJob(pass)) {
+            Err(Refusal::Unmet(unmet)) => unmet[0].action.clone(),
+            other => panic!("at {at}: {other:?}"),
+        })
+    };
+    for action in asked(Rung::TargetOnly) {
+        assert!(action.contains("cutover ramp orders --target-only 0"), "{action}");
+    }
+    for action in asked(Rung::TargetFirst) {
+        assert_eq!(action, "copy their writes back to the source: cutover reverse SPEC");
+    }
 }

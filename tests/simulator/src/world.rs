@@ -162,7 +162,8 @@ pub fn place() -> Pid {
 
 /// Puts a process into its place, in the place of what was there.
 pub fn put(pid: Pid, process: Process) {
-    with(|world| world.processes[pid] = Some(process));
+    // What was there may look at the world while it is dropped.
+    drop(with(|world| world.processes[pid].replace(process)));
     run_at(pid, now());
 }
 

@@ -215,14 +215,7 @@ impl Draft {
 
     /// A record that only the target has can be deleted only while nobody has written to the target alone.
     fn refuse_removal(&self) -> Result<(), Refusal> {
-        if !self.migration.placements().any(|placement| placement.floor > Rung::SourceOnly) {
-            return Ok(());
-        }
-        let message = "tenants may have written to the target alone, so what only it has may be theirs";
-        let key = &self.document.key;
-        let action =
-            format!("take them back (cutover ramp {key} --target-only 0 --wait) and run cutover reverse");
-        Err(Unmet::of_change(Gate::Stage, message, action).into())
+        Refusal::unless_met(self.writes_to_take_back(self.migration.placements(), "what only it has"))
     }
 
     /// The source wins only while it has every acknowledged write, and every read comes from it.
@@ -233,13 +226,8 @@ impl Draft {
         }
         let key = &self.document.key;
         let covered = self.covered_placements(cover);
-        let mut unmet = Vec::new();
-        if covered.iter().any(|placement| placement.floor > Rung::SourceOnly) {
-            let message = "tenants may have written to the target alone, so what it has newer may be theirs";
-            let action =
-                format!("take them back (cutover ramp {key} --target-only 0 --wait) and run cutover reverse");
-            unmet.push(Unmet::of_change(Gate::Stage, message, action));
-        }
+        let back = self.writes_to_take_back(covered.iter().copied(), "what it has newer");
+        let mut unmet: Vec<Unmet> = back.into_iter().collect();
         if covered.iter().any(|placement| placement.rung > Rung::Mirrored) {
             let message = "tenants at target-first or above read the target, so what it has may be in use";
             let action = format!("cutover ramp {key} --target-first 0 --wait, then repair");

@@ -6,6 +6,26 @@ use super::{Draft, Refusal};
 use crate::{Cover, Gate, Job, Placement, TenantRow, Unmet};
 
 impl Draft {
+    /// That some of these tenants may have written to the target alone, so `what` may be theirs.
+    pub(super) fn writes_to_take_back(
+        &self,
+        tenants: impl Iterator<Item = Placement>,
+        what: &str,
+    ) -> Option<Unmet> {
+        let raised: Vec<_> = tenants.filter(|placement| placement.floor > Rung::SourceOnly).collect();
+        let highest = raised.iter().map(|placement| placement.rung).max()?;
+        let message = format!("tenants may have written to the target alone, so {what} may be theirs");
+        let action = match highest {
+            Rung::TargetOnly => format!(
+                "take them below target-only (cutover ramp {} --target-only 0 --wait, or unpin them), then run: \
+                 cutover reverse SPEC",
+                self.document.key
+            ),
+            _ => "copy their writes back to the source: cutover reverse SPEC".to_owned(),
+        };
+        Some(Unmet::of_change(Gate::Stage, message, action))
+    }
+
     /// A reverse pass is for tenants that have left target-only, after everybody has quiesced.
     pub(super) fn refuse_reverse(&self, cover: &Cover, settled: u64) -> Result<(), Refusal> {
         let mut raised = self.covered_placements(cover);

@@ -227,11 +227,6 @@ pub(super) fn check_that_all_arrived() {
     if world::now().saturating_sub(at) > 30 * S {
         return oracle::fault("stuck", format!("no status for {} ms", (world::now() - at) / MS));
     }
-    if !all_have_arrived() && has_foreign_records(&status) {
-        return world::tell(|| {
-            "the target alone has records without a version: people decide what they are".to_owned()
-        });
-    }
     if !all_have_arrived() {
         let waiting: Vec<_> =
             status.waiting.iter().map(|waiting| (&waiting.message, &waiting.action)).collect();
@@ -246,14 +241,6 @@ pub(super) fn check_that_all_arrived() {
     {
         oracle::fault("stuck", format!("status says that everybody has arrived: {what}"));
     }
-}
-
-/// Whether the newest pass has found records without a version in the target alone. Nobody but people knows whether to
-/// remove them, and no pass that copies is clean meanwhile.
-fn has_foreign_records(status: &v1::Status) -> bool {
-    let evidence = status.migration.as_ref().map_or(&[][..], |migration| &migration.evidence);
-    let remaining = evidence.last().and_then(|pass| pass.counts).and_then(|counts| counts.remaining);
-    remaining.is_some_and(|remaining| remaining.unversioned > 0)
 }
 
 /// Who is not where they were asked to be.
