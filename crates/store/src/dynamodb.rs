@@ -249,6 +249,10 @@ impl Store for DynamoDbStore {
         ScanOrder::Own(why)
     }
 
+    fn check(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
+        self.options.fields.fit_item(id, record)
+    }
+
     /// By its ARN, which contains region and account, and by the id that each table gets at creation.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         let described = self.retries().run(|| table::describe(&self.client, &self.table)).await?;

@@ -247,6 +247,11 @@ pub trait Store: Any + Send + Sync {
         Ok(())
     }
 
+    /// Fails if this record can't be written, as far as that is known without asking the store. Nothing is written.
+    fn check(&self, id: &Id, _record: &Record) -> Result<(), StoreError> {
+        self.check_id(id)
+    }
+
     /// Up to `count` places that are far apart, to begin samples at. `None`: the segments of this store are far apart, and
     /// it reads each without the others.
     async fn spread(&self, _count: usize) -> Result<Option<Vec<Cursor>>, StoreError> {

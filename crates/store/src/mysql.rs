@@ -230,6 +230,11 @@ impl Store for MySqlStore {
         self.layout.keys.check_new(id)
     }
 
+    fn check(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
+        self.layout.keys.check_new(id)?;
+        self.layout.table.cells(id, record).map(drop)
+    }
+
     /// By the cluster if the server is in one, else by the server; and by database and table.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         let mut identity = identity::identity(&self.calls, &self.layout.table.name).await?;

@@ -264,6 +264,11 @@ impl Store for PostgresStore {
         self.layout.keys.check_new(id)
     }
 
+    fn check(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
+        self.layout.keys.check_new(id)?;
+        self.layout.table.cells(id, record).map(drop)
+    }
+
     /// By the database system, which physical replicas share, and by database and table.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         let mut identity = identity::identity(&self.calls, &self.schema, &self.layout.table.name).await?;

@@ -305,6 +305,10 @@ impl Store for SqliteStore {
         spread(self, [KeyKind::Bytes; 2], is_own, count).await.map(Some)
     }
 
+    fn check(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
+        self.layout.table.cells(id, record).map(drop)
+    }
+
     /// By the file, whatever its path: its inode, and its creation time if the file system keeps one.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         let mut identity = file::identity(&self.path, &self.layout.table.name)?;

@@ -143,16 +143,16 @@ impl Transacting {
         if self.puts > PUTS_MAX {
             return Err(Cause::Contended(PUTS_MAX));
         }
+        let version = self.calls.inner.stamper.stamp(now_ms_since_2025(), above)?;
+        self.records.iter_mut().for_each(|(_, record)| record.version = version);
         if needs_target(&self.operation) {
             let store = StoreRole::Target;
-            for (id, _) in &self.records {
-                let checked = self.calls.inner.store(store).check_id(id);
+            for (id, record) in &self.records {
+                let checked = self.calls.inner.store(store).check(id, record);
                 checked
                     .map_err(|error| Cause::Store { store, error: error.of_record(&id.tenant, &id.key) })?;
             }
         }
-        let version = self.calls.inner.stamper.stamp(now_ms_since_2025(), above)?;
-        self.records.iter_mut().for_each(|(_, record)| record.version = version);
         for (_, record) in &self.records {
             self.calls.inner.check_expiry(record)?;
         }

@@ -155,13 +155,13 @@ impl Writing {
                 Err(error) => return Err(Unput::Value(error)),
             };
         }
-        if needs_target(&self.operation) {
-            let store = StoreRole::Target;
-            let checked = self.calls.inner.store(store).check_id(&self.id);
-            checked.map_err(|error| Unput::Refused(Cause::Store { store, error }))?;
-        }
         let stamp = self.calls.inner.stamper.stamp(now_ms_since_2025(), above);
         self.record.version = stamp.map_err(|error| Unput::Refused(error.into()))?;
+        if needs_target(&self.operation) {
+            let store = StoreRole::Target;
+            let checked = self.calls.inner.store(store).check(&self.id, &self.record);
+            checked.map_err(|error| Unput::Refused(Cause::Store { store, error }))?;
+        }
         self.calls.inner.check_expiry(&self.record).map_err(Unput::Refused)?;
         Ok(Prepared::Put)
     }

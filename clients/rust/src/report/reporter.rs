@@ -284,6 +284,11 @@ impl Reporter {
                 Sent::Accepted { .. } if !had_pending && !pending => return,
                 Sent::Accepted { .. } => {}
                 Sent::Failed if session.as_ref().is_none_or(|s| s.number == self.unanswered.forgotten) => {
+                    if self.unanswered.pending.as_ref().is_some_and(|report| !report.cells.is_empty()) {
+                        warn!(
+                            "closing, and the controller has forgotten this instance: its last counts may be lost"
+                        );
+                    }
                     return;
                 }
                 Sent::Failed => {

@@ -123,6 +123,10 @@ impl<S: Store> Store for Documents<S> {
         self.0.check_id(id)
     }
 
+    fn check(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
+        self.0.check(id, &into(record))
+    }
+
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         self.0.estimate().await
     }
