@@ -32,8 +32,8 @@ pub use decide::{DecideError, Decider};
 pub use flags::{Attribute, Flag, FlagError, FlagErrorCode};
 pub use guards::{Followed, Guards};
 pub use instances::{
-    Acknowledging, Admitted, Asking, Connected, Dead, InstanceView, Instances, RegisterError, Registration,
-    Who, check_name, shown,
+    Acknowledging, Admitted, Asking, Connected, Dead, Fenced, InstanceView, Instances, RegisterError,
+    Registration, Who, check_name, shown,
 };
 pub use lease::{DECISION_FINISHED, DECISION_VALID, LEASE};
 pub use membership::{JoinError, Known, Membership};

@@ -289,6 +289,12 @@ impl TelemetryService for Telemetry {
         let instance =
             is_ours.then(|| instances.acknowledge(&report.instance_id, report.incarnation, &said)).flatten();
         let Some(instance) = instance else {
+            // Its counts are true all the same, and it may be about to end. It sends them again once it is registered.
+            if let Some(instance) = instances.who(&report.instance_id, report.incarnation).filter(|_| is_ours)
+            {
+                let mut counts = v1::ReportRequest { instance_id: instance.label(), ..report.clone() };
+                self.count(&who, &mut counts, newest_revision);
+            }
             ingest.refuse(RefusedReport::Unregistered);
             let id = shown(&report.instance_id);
             return Err(Status::not_found(format!("instance {id:?} is not registered: watch anew")));

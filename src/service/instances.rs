@@ -24,7 +24,7 @@ use cutover_clock::Instant;
 use cutover_core::routing::Mutation;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use live::{Acknowledging, Asking};
+pub use live::{Acknowledging, Asking, Fenced};
 use live::{Live, Registering};
 pub use member::{Admitted, Who};
 use registration::check;
@@ -106,13 +106,13 @@ impl Instances {
         registration::seconds(self.live().refuses_new(Instant::now()))
     }
 
-    /// Registers a process, durably. `newest`: the controller's revision.
-    pub async fn register(&self, asking: Asking, newest: u64) -> Result<Registration, RegisterError> {
+    /// Registers a process, durably.
+    pub async fn register(&self, asking: Asking, at: Fenced) -> Result<Registration, RegisterError> {
         check(&asking.record)?;
         let (who, readmitted, duplicate, put) = {
             let mut live = self.live();
             let asking = live.checked(asking)?;
-            match live.register(asking, newest, Instant::now()) {
+            match live.register(asking, at, Instant::now()) {
                 Registering::Gone => return Err(RegisterError::Gone),
                 Registering::NoSlot(why) => return Err(why.into()),
                 Registering::Member { who, readmitted, duplicate, put } => {
@@ -185,6 +185,11 @@ impl Instances {
         }
     }
 
+    /// The process that reports under this id, also if it was given up. `None`: there is none, or it said goodbye.
+    pub fn who(&self, instance_id: &str, incarnation: u64) -> Option<Who> {
+        self.live().who(instance_id, incarnation)
+    }
+
     /// Records a report, with what the process has received and quiesced for. `None`: it has to register
     /// first.
     pub fn acknowledge(&self, instance_id: &str, incarnation: u64, said: &Acknowledging) -> Option<Who> {
@@ -233,9 +238,7 @@ impl Instances {
                 lost,
                 refused: live.is_refused(heard, now),
                 duplicate: live.is_duplicate(who),
-                waited_for: lost
-                    .then(|| heard.waited_for(silent, heard.record.fence_heard > 0, now))
-                    .flatten(),
+                waited_for: lost.then(|| heard.waited_for(silent, Some(1), now)).flatten(),
             }
         };
         let mut seen: Vec<InstanceView> = live.members.iter().map(one).collect();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use cutover_core::routing::Mutation;
 
 use super::{
-    Admitted, Asking, Dead, Guards, Instances, Operate, Passes, RegisterError, Registration, Registry, Who,
+    Admitted, Asking, Dead, Fenced, Guards, Instances, Operate, Passes, RegisterError, Registration,
+    Registry, Who,
     operate::{self, RequestMeta},
 };
 use crate::{
@@ -71,7 +72,8 @@ impl Membership {
     /// Registers a process that watches. `known`: the newest revision of this history that it holds or keeps,
     /// and whether that is this controller's history.
     pub async fn join(&self, asking: Asking, known: Known) -> Result<Registration, JoinError> {
-        let newest = self.registry.state().revision;
+        let state = self.registry.state();
+        let newest = state.revision;
         if known.is_ours && known.revision > newest && !Mutation::FutureIsNoticed.is_left_out() {
             // A token lets a service in, and does not let it hold every migration by a number that it made up.
             if asking.record.credential.is_some() && !known.is_genuine {
@@ -84,7 +86,12 @@ impl Membership {
             return Err(JoinError::PutBack);
         }
         let incarnation = asking.record.incarnation;
-        let registration = self.instances.register(asking, newest).await?;
+        let at = Fenced { revision: newest, has_fence: state.fences.newest.is_some() };
+        drop(state);
+        let instances = self.instances.clone();
+        let registered = async move { instances.register(asking, at).await };
+        // Nobody would give up one whose registration never ends.
+        let registration = self.registry.under_way().to_the_end(registered).await?;
         self.ingest.registered(&registration.who.label(), incarnation, now_ms());
         Ok(registration)
     }

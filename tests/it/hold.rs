@@ -10,7 +10,7 @@ use std::{
 
 use cutover::{
     domain::{Ask, Change, Gate, Policy, Shares},
-    service::{Acknowledging, Asking, Instances, Operate, Registry, operate::RequestMeta},
+    service::{Acknowledging, Asking, Fenced, Instances, Operate, Registry, operate::RequestMeta},
     store::{InstanceRecord, Store, memory::MemoryStore},
 };
 use cutover_core::routing::{Level, PPM, Rung};
@@ -79,9 +79,11 @@ impl World {
             drain_ms: DRAIN.as_millis() as u32,
             ..InstanceRecord::default()
         };
-        let newest = self.registry.state().revision;
-        let registered =
-            self.instances.register(Asking { record, ..Asking::default() }, newest).await.unwrap();
+        let at = {
+            let state = self.registry.state();
+            Fenced { revision: state.revision, has_fence: state.fences.newest.is_some() }
+        };
+        let registered = self.instances.register(Asking { record, ..Asking::default() }, at).await.unwrap();
         let connected = self.instances.clone().connected(registered.who.clone());
         let crashed = Arc::new(AtomicBool::new(false));
         let (registry, instances, has_crashed) =

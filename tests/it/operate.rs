@@ -7,12 +7,17 @@ use std::{
 };
 
 use cutover::{
-    service::{Instances, Operate, Registry, operate, operate::RequestMeta},
+    service::{
+        Acknowledging, Asking, Guards, Instances, Known, Membership, Operate, Passes, Registry, operate,
+        operate::RequestMeta,
+    },
     store::{
-        Error, Store,
+        Error, InstanceRecord, Store,
         memory::{Call, Fault, MemoryStore},
     },
+    telemetry::Ingest,
 };
+use tokio::time::{Duration, sleep, timeout};
 
 use crate::support::{create, describe, key};
 
@@ -96,4 +101,41 @@ async fn a_call_that_is_dropped_publishes_all_the_same() {
     drop(call);
     revisions.changed().await.unwrap();
     assert_eq!(world.published(), "new");
+}
+
+/// Until its registration has ended, a process is neither heard nor counted out.
+#[tokio::test]
+async fn a_registration_whose_call_is_dropped_ends_all_the_same() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let (registry, kept) = Registry::load(store.clone()).await.unwrap();
+    let registry = Arc::new(registry);
+    let (instances, queue) = Instances::new(store.clone(), &registry, kept.instances);
+    let instances = Arc::new(instances);
+    let operate = Arc::new(Operate::new(store.clone(), registry.clone(), instances.clone()));
+    let ingest = Arc::new(Ingest::default());
+    let (guards, _) = Guards::new(registry.clone(), operate.clone(), instances.clone(), ingest.clone());
+    let passes = Arc::new(Passes::new(store, registry.clone(), operate.clone(), Vec::new()));
+    let guards = Arc::new(guards);
+    let membership = Membership { registry, operate, instances: instances.clone(), guards, passes, ingest };
+
+    let record = InstanceRecord {
+        instance_id: "api-1".to_owned(),
+        service: "orders-api".to_owned(),
+        incarnation: 1,
+        ..InstanceRecord::default()
+    };
+    let known = Known { revision: 0, is_ours: true, is_genuine: true };
+    let mut call = Box::pin(membership.join(Asking { record, ..Asking::default() }, known));
+    let is_pending = poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_pending())).await;
+    assert!(is_pending, "the store has not answered");
+    drop(call);
+    // Only now does the store take it.
+    let keeping = instances.clone();
+    tokio::spawn(async move { keeping.keep(queue).await });
+    let heard = async {
+        while instances.acknowledge("api-1", 1, &Acknowledging::default()).is_none() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), heard).await.expect("it is a member");
 }

@@ -140,3 +140,26 @@ async fn absurd_reports_are_refused_and_counted_and_trip_nothing() {
     assert_eq!(process.metric(calls).await, 30);
     process.end(nix::sys::signal::Signal::SIGTERM).await;
 }
+
+/// A process that was given up may end before it has registered again.
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_of_a_process_that_has_to_register_again_are_counted_once() {
+    let dir = TempDir::new().unwrap();
+    let process = watched(dir.path()).await;
+    let revision = migration(&process).await.revision;
+    let mut instance = Instance::register(&process.url, "a", 1).await;
+    let report = |admission| v1::ReportRequest {
+        instance_id: "a".to_owned(),
+        sequence: 1,
+        admission,
+        cells: vec![cell(revision, 10, 0)],
+        ..Default::default()
+    };
+    let calls = "cutover_store_calls_total{migration=\"orders\",store=\"target\",operation=\"read\"}";
+    // By an earlier membership.
+    let refused = instance.send(report(7)).await.unwrap_err();
+    assert_eq!((refused.code(), process.metric(calls).await), (Code::NotFound, 10));
+    instance.send(report(0)).await.unwrap();
+    assert_eq!(process.metric(calls).await, 10);
+    process.end(nix::sys::signal::Signal::SIGTERM).await;
+}

@@ -70,6 +70,15 @@ pub struct Acknowledging {
     pub fences: u64,
 }
 
+/// What is committed when a process registers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fenced {
+    /// The revision.
+    pub revision: u64,
+    /// Whether the right to act expires in some migration.
+    pub has_fence: bool,
+}
+
 /// The effect of a report.
 pub(super) struct Acknowledged {
     /// Whether it acknowledges more than the previous one.
@@ -142,8 +151,8 @@ impl Live {
         self.slots.rest_after_restore(now)
     }
 
-    /// `newest`: the controller's revision; a process that never routed has acknowledged it.
-    pub(super) fn register(&mut self, asking: Asking, newest: u64, now: Instant) -> Registering {
+    /// `at`: the controller's revision, and its fences then; a process that never routed has acknowledged them.
+    pub(super) fn register(&mut self, asking: Asking, at: Fenced, now: Instant) -> Registering {
         let Asking { mut record, held, holds, admission, routes, slot, succeeds } = asking;
         self.gone.retain(|_, at| now.saturating_duration_since(*at) < GONE);
         let who = Who::of(&record);
@@ -183,8 +192,12 @@ impl Live {
         record.admission = rand::random::<u64>().max(1);
         // A process that holds a snapshot and is unknown was given up, whatever else was forgotten. A process
         // whose file may be older has not acknowledged anything either.
-        let acknowledged = if holds || record.file_valid_ms > 0 { 0 } else { newest };
-        let mut heard = Heard { routes, succeeds, ..Heard::registered(record.clone(), acknowledged, now) };
+        let acknowledged = if holds || record.file_valid_ms > 0 { 0 } else { at.revision };
+        // Whatever it gets has the fence. It may die before its first report.
+        let fenced = if at.has_fence && !holds { at.revision } else { 0 };
+        record.fence_heard = fenced.min(acknowledged);
+        let heard = Heard::registered(record.clone(), acknowledged, now);
+        let mut heard = Heard { fenced, routes, succeeds, ..heard };
         let put = Some((record, heard.changes()));
         self.members.insert(who.clone(), heard);
         Registering::Member { who, readmitted: holds, duplicate, put }
@@ -307,30 +320,29 @@ impl Live {
     /// The members that have to acknowledge the steps of a migration. `None`: of any migration.
     pub(super) fn members(&self, document: Option<&Document>, now: Instant) -> Vec<Member> {
         let harmless_since = document.and_then(Document::harmless_since);
-        let members = self.waited_for(harmless_since);
+        let members = self.waited_for(harmless_since, now);
         members.map(|(who, heard)| self.member(who, heard, harmless_since, now)).collect()
     }
 
     /// The same at a glance.
     pub(super) fn glance(&self, document: &Document, now: Instant) -> Glance {
         let mut glance = Glance::default();
-        for (_, heard) in self.waited_for(document.harmless_since()) {
+        for (_, heard) in self.waited_for(document.harmless_since(), now) {
             let lost = heard.is_lost(self.silent(heard, now));
             glance.add(&heard.record.service, heard.received, heard.applied, lost);
         }
         glance
     }
 
-    fn waited_for(&self, harmless_since: Option<u64>) -> impl Iterator<Item = (&Who, &Heard)> {
+    fn waited_for(&self, harmless_since: Option<u64>, now: Instant) -> impl Iterator<Item = (&Who, &Heard)> {
         let is_out = move |heard: &Heard| {
-            harmless_since.is_some_and(|since| heard.record.counted_out && heard.record.fence_heard >= since)
+            harmless_since.is_some_and(|since| heard.record.counted_out && heard.is_harmless(since, now))
         };
         self.members.iter().filter(move |(_, heard)| !is_out(heard))
     }
 
     fn member(&self, who: &Who, heard: &Heard, harmless_since: Option<u64>, now: Instant) -> Member {
         let silent = self.silent(heard, now);
-        let is_fenced = harmless_since.is_some_and(|since| heard.has_heard(since));
         let lost = heard.is_lost(silent);
         Member {
             name: self.name(who),
@@ -340,7 +352,7 @@ impl Live {
             lost,
             refused: self.is_refused(heard, now),
             worker: heard.record.worker,
-            waited_for: lost.then(|| heard.waited_for(silent, is_fenced, now)).flatten(),
+            waited_for: lost.then(|| heard.waited_for(silent, harmless_since, now)).flatten(),
         }
     }
 }

@@ -57,6 +57,9 @@ pub(super) struct Heard {
     pub(super) received: u64,
     /// Quiesced: every operation begun there under an older revision has ended.
     pub(super) applied: u64,
+    /// When it registered it held nothing, and the controller had this revision with its fences. 0: it held something, or
+    /// there was no fence.
+    pub(super) fenced: u64,
     /// When it was last heard. Its own lease began earlier.
     pub(super) at: Instant,
     /// Age of its file at that time. Only of one that was parked when the controller started.
@@ -91,6 +94,7 @@ impl Heard {
             before: Duration::from_millis(before_ms),
             received: 0,
             applied: 0,
+            fenced: 0,
             at,
             durable: true,
             streams: 0,
@@ -111,6 +115,7 @@ impl Heard {
             before: Duration::ZERO,
             received: acknowledged,
             applied: acknowledged,
+            fenced: 0,
             at,
             durable: false,
             streams: 0,
@@ -183,11 +188,6 @@ impl Heard {
         silent > LEASE
     }
 
-    /// Whether it refuses operations on its own when it is cut off, because it has received the fence.
-    pub(super) fn has_heard(&self, fenced_since: u64) -> bool {
-        self.received.max(self.record.fence_heard) >= fenced_since
-    }
-
     /// How long after it was last heard it can still change anything under a fence.
     pub(super) fn until_counted_out(&self) -> Duration {
         match Mutation::Drain.is_left_out() {
@@ -197,8 +197,11 @@ impl Heard {
         }
     }
 
-    /// From now on only its file is waited for. `steady_ms`: the steady clock.
+    /// From now on only its file is waited for, or its fence. `steady_ms`: the steady clock.
     pub(super) fn park(&mut self, now: Instant, steady_ms: u64) -> InstanceRecord {
+        // Answers to what was sent before don't change that.
+        self.changes();
+        (self.giving_up, self.registering) = (0, false);
         let age_ms = u64::try_from(self.file_age(now).as_millis()).unwrap_or(u64::MAX);
         self.record.parked = true;
         self.record.heard_ms = steady_ms.saturating_sub(age_ms).max(1);
@@ -224,11 +227,26 @@ impl Heard {
         self.record.counted_out && since.is_some_and(|since| self.record.fence_heard >= since)
     }
 
+    /// Whether its right to act expires under fences of this revision, and the same for whoever starts from its file.
+    /// Until it has reported, the file may be older than what it has received.
+    pub(super) fn is_harmless(&self, since: u64, now: Instant) -> bool {
+        self.record.fence_heard >= since || self.fenced >= since && self.file_age(now) >= self.file_valid()
+    }
+
     /// How much longer it is waited for. `None`: until it is back, or an operator evicts it.
-    pub(super) fn waited_for(&self, silent: Duration, is_fenced: bool, now: Instant) -> Option<Duration> {
-        let fence = is_fenced.then(|| self.until_counted_out().saturating_sub(silent));
-        let file = self.record.parked.then(|| self.file_valid().saturating_sub(self.file_age(now)));
-        fence.into_iter().chain(file).min()
+    pub(super) fn waited_for(
+        &self,
+        silent: Duration,
+        harmless_since: Option<u64>,
+        now: Instant,
+    ) -> Option<Duration> {
+        let file = self.file_valid().saturating_sub(self.file_age(now));
+        let out = self.until_counted_out().saturating_sub(silent);
+        let fence = harmless_since.and_then(|since| match self.record.fence_heard >= since {
+            true => Some(out),
+            false => (self.fenced >= since).then_some(out.max(file)),
+        });
+        fence.into_iter().chain(self.record.parked.then_some(file)).min()
     }
 }
 

@@ -4,6 +4,7 @@ mod credentials;
 mod durable;
 mod files;
 mod lost;
+mod newcomers;
 mod slots;
 
 use std::time::Duration;
@@ -12,7 +13,7 @@ use cutover_clock::Instant;
 
 use super::{
     super::lease::{FORGOTTEN, LEASE},
-    Acknowledging, Asking, Dead, Who,
+    Acknowledging, Asking, Dead, Fenced, Who,
     live::{Ending, Live, Registering},
 };
 use crate::{
@@ -78,9 +79,13 @@ impl World {
         self.live.listening.look(self.now);
     }
 
+    fn committed(&self) -> Fenced {
+        Fenced { revision: 7, has_fence: self.fences.newest.is_some() }
+    }
+
     /// Registers with an open stream.
     fn register(&mut self, asking: Asking) -> (Who, bool, bool) {
-        match self.live.register(asking, 7, self.now) {
+        match self.live.register(asking, self.committed(), self.now) {
             Registering::Member { who, readmitted, duplicate, put } => {
                 put.into_iter().for_each(|(record, change)| self.live.registered(&who, record, change, true));
                 self.live.members.get_mut(&who).expect("a member").streams += 1;
@@ -293,8 +298,11 @@ fn who_has_said_goodbye_does_not_come_back_by_a_registration_that_was_under_way(
     let (one, ..) = world.register(asking("one", 1));
     assert!(world.goodbye(&one, Duration::ZERO).is_none());
     assert!(world.live.remove(&one, world.now));
-    assert!(matches!(world.live.register(asking("one", 1), 7, world.now), Registering::Gone));
-    assert!(matches!(world.live.register(asking("one", 2), 7, world.now), Registering::Member { .. }));
+    assert!(matches!(world.live.register(asking("one", 1), world.committed(), world.now), Registering::Gone));
+    assert!(matches!(
+        world.live.register(asking("one", 2), world.committed(), world.now),
+        Registering::Member { .. }
+    ));
 }
 
 #[test]
@@ -386,15 +394,4 @@ fn who_is_about_to_be_counted_out_renews_nothing_and_who_comes_back_meanwhile_is
     assert!(world.live.begin_counting_out(&due.counted_out[0]).is_none(), "too late");
     assert!(!world.live.counted_out(&due.counted_out[0], 2, true));
     assert_eq!(world.fleet(&document).settled(99), 0, "it is a member, and has acknowledged nothing");
-}
-
-#[test]
-fn who_keeps_a_file_has_acknowledged_nothing_by_registering() {
-    let (mut world, document) = (World::new(), document(0));
-    world.register(asking("one", 1));
-    assert_eq!(world.fleet(&document).settled(99), 0, "its file may be older than what it will hear");
-    let record = InstanceRecord { file_valid_ms: 0, ..asking("two", 2).record };
-    let (mut world, document) = (World::new(), document);
-    world.register(Asking { record, ..Asking::default() });
-    assert_eq!(world.fleet(&document).settled(99), 7);
 }

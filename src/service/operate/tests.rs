@@ -5,7 +5,7 @@ use cutover_core::routing::{PPM, Rung};
 use super::*;
 use crate::{
     domain::{Ask, Policy, Shares},
-    service::instances::{Acknowledging, Asking, Who},
+    service::instances::{Acknowledging, Asking, Fenced, Who},
     store::{InstanceRecord, memory::MemoryStore},
 };
 
@@ -36,7 +36,10 @@ impl World {
             incarnation: 1,
             ..InstanceRecord::default()
         };
-        let registered = instances.register(Asking { record, ..Asking::default() }, 0).await.expect("a slot");
+        let registered = instances
+            .register(Asking { record, ..Asking::default() }, Fenced::default())
+            .await
+            .expect("a slot");
         let key = Key::parse("orders").expect("a key");
         let (who, admission) = (registered.who, registered.admission);
         let world = Self { key, registry, instances, operate, who, admission };

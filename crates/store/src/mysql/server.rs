@@ -54,7 +54,7 @@ impl Database for MySql {
 
     const LOOK: &'static str = "SHOW VARIABLES WHERE Variable_name IN ('version_comment', 'read_only', \
         'super_read_only', 'innodb_read_only', 'tx_read_only', 'transaction_read_only', 'wsrep_on', \
-        'group_replication_group_name', 'group_replication_single_primary_mode', \
+        'group_replication_group_name', 'group_replication_single_primary_mode', 'group_replication_consistency', \
         'innodb_lock_wait_timeout', 'lock_wait_timeout', 'wait_timeout', 'net_read_timeout', \
         'max_statement_time', 'completion_type'); \
         SELECT 'server', CONCAT_WS(' ', @@hostname, @@port, @@server_id); SELECT 'backend', CONNECTION_ID()";
@@ -94,6 +94,14 @@ impl Database for MySql {
             return Some(
                 "Group Replication has several primaries, and a read from one may miss what another has \
                  acknowledged. Switch the group to single-primary mode"
+                    .to_owned(),
+            );
+        }
+        if in_group && said.get("group_replication_consistency").is_some_and(|level| level == "EVENTUAL") {
+            return Some(
+                "group_replication_consistency is EVENTUAL, so after a failover the new primary answers reads before \
+                 it has all acknowledged writes. Run there, and on the other members: SET PERSIST \
+                 group_replication_consistency = 'BEFORE_ON_PRIMARY_FAILOVER'"
                     .to_owned(),
             );
         }
@@ -157,6 +165,7 @@ mod tests {
         let single = [
             ("group_replication_group_name", "a"),
             ("group_replication_single_primary_mode", "ON"),
+            ("group_replication_consistency", "BEFORE_ON_PRIMARY_FAILOVER"),
             ("read_only", "OFF"),
             ("super_read_only", "0"),
             ("version_comment", "MySQL Community Server"),
@@ -174,6 +183,7 @@ mod tests {
             ("version_comment", "(ProxySQL)", "a proxy answers here"),
             ("version_comment", "MaxScale 23.08", "a proxy answers here"),
             ("group_replication_single_primary_mode", "OFF", "several primaries"),
+            ("group_replication_consistency", "EVENTUAL", "BEFORE_ON_PRIMARY_FAILOVER"),
         ] {
             let mut said = facts(&single);
             said.insert(name.to_owned(), value.to_owned());

@@ -99,7 +99,7 @@ impl Play {
             return;
         }
         let Registering::Member { who, put, readmitted, .. } =
-            self.world.live.register(asking, 7, self.world.now)
+            self.world.live.register(asking, self.world.committed(), self.world.now)
         else {
             return;
         };

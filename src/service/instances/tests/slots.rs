@@ -12,7 +12,7 @@ fn slot(world: &World, who: &Who) -> u16 {
 
 /// Why it gets none.
 fn refused(world: &mut World, asking: Asking) -> NoSlot {
-    match world.live.register(asking, 7, world.now) {
+    match world.live.register(asking, world.committed(), world.now) {
         Registering::NoSlot(why) => why,
         Registering::Gone | Registering::Member { .. } => panic!("it has one"),
     }

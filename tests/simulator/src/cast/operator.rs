@@ -216,7 +216,9 @@ impl Desk {
             // The one thing that an operator has to know. Others may have the same id, and be heard.
             let of_this_id = |other: &&v1::Instance| other.instance_id == instance.instance_id && !other.lost;
             let connected = status.instances.iter().filter(of_this_id).count();
-            if play::is_gone(instance, connected) {
+            // Some rely on what the controller says that it does by itself.
+            let is_relied_on = instance.waited_for_ms > 0 && self.operator.seed.is_multiple_of(2);
+            if !is_relied_on && play::is_gone(instance, connected) {
                 let request = v1::EvictInstanceRequest {
                     instance_id: instance.instance_id.clone(),
                     actor: "operator:simulated".to_owned(),

@@ -1,7 +1,7 @@
 //! After the faults: what was asked for is reached by itself, unless somebody is needed. Then status says who and why, and
 //! that is true.
 
-use std::{cell::RefCell, fmt};
+use std::{cell::RefCell, fmt, sync::atomic::Ordering};
 
 use cutover::{
     domain::{Migration, PassKind},
@@ -196,7 +196,10 @@ fn may_live(lost: &v1::Instance, status: &v1::Status) -> bool {
     let live = match is_worker {
         true => people::workers_at_work(),
         false => with(|stage| {
-            stage.live_services().filter(|actor| actor.service.instance_id == lost.instance_id).count()
+            // One without its client acts no more.
+            let acts = |actor: &&super::Actor| !actor.service.drops.load(Ordering::Relaxed);
+            let its = stage.live_services().filter(|actor| actor.service.instance_id == lost.instance_id);
+            its.filter(acts).count()
         }),
     };
     live > heard

@@ -52,6 +52,7 @@ impl Advice {
             ["confirm", ..] => Self::Confirm,
             ["policy", .., "--no-required-services"] => Self::RequireNone,
             ["ramp", _, "--target-only", "0", ..] => Self::LeaveTargetOnly,
+            ["status", ..] => Self::Wait(2),
             _ => return None,
         })
     }
@@ -74,6 +75,7 @@ mod tests {
         assert_eq!(Advice::of("nothing to do: waited for at most 2 s more"), Some(Advice::Wait(5)));
         assert_eq!(Advice::of("run it again in 12 s"), Some(Advice::Wait(12)));
         assert_eq!(Advice::of("confirm again in 3 s"), Some(Advice::Wait(3)));
+        assert_eq!(Advice::of("cutover status orders -w shows who is behind"), Some(Advice::Wait(2)));
         let cancel = Advice::Cancel("orders/7".to_owned());
         assert_eq!(Advice::of("let it end, or cutover cancel orders/7"), Some(cancel));
         let services = "start it with the SDK, or require other services: cutover policy orders --required-service .., \
