@@ -288,20 +288,21 @@ impl TelemetryService for Telemetry {
         // history mean nothing here: the instance has to open a new watch.
         let instance =
             is_ours.then(|| instances.acknowledge(&report.instance_id, report.incarnation, &said)).flatten();
-        let Some(instance) = instance else {
-            // Its counts are true all the same, and it may be about to end. It sends them again once it is registered.
-            if let Some(instance) = instances.who(&report.instance_id, report.incarnation).filter(|_| is_ours)
-            {
-                let mut counts = v1::ReportRequest { instance_id: instance.label(), ..report.clone() };
-                self.count(&who, &mut counts, newest_revision);
-            }
+        // The counts of one that was given up are true all the same, and it may be about to end.
+        let forgotten = instance.is_none();
+        let known = || instances.who(&report.instance_id, report.incarnation).filter(|_| is_ours);
+        let Some(instance) = instance.or_else(known) else {
             ingest.refuse(RefusedReport::Unregistered);
             let id = shown(&report.instance_id);
             return Err(Status::not_found(format!("instance {id:?} is not registered: watch anew")));
         };
         report.instance_id = instance.label();
+        if forgotten {
+            // After a restart the roster may know it without its incarnation.
+            ingest.registered(&report.instance_id, report.incarnation, now_ms());
+        }
         let (Accepted { sequence, .. }, flush) = self.count(&who, &mut report, newest_revision);
-        Ok(Response::new(v1::ReportResponse { sequence, newest_revision, flush }))
+        Ok(Response::new(v1::ReportResponse { sequence, newest_revision, flush, forgotten }))
     }
 
     async fn record_outcomes(

@@ -187,7 +187,8 @@ impl Instances {
 
     /// The process that reports under this id, also if it was given up. `None`: there is none, or it said goodbye.
     pub fn who(&self, instance_id: &str, incarnation: u64) -> Option<Who> {
-        self.live().who(instance_id, incarnation)
+        let live = self.live();
+        live.who(instance_id, incarnation).filter(|who| !live.has_said_goodbye(who))
     }
 
     /// Records a report, with what the process has received and quiesced for. `None`: it has to register

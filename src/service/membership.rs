@@ -88,12 +88,14 @@ impl Membership {
         let incarnation = asking.record.incarnation;
         let at = Fenced { revision: newest, has_fence: state.fences.newest.is_some() };
         drop(state);
-        let instances = self.instances.clone();
-        let registered = async move { instances.register(asking, at).await };
+        let (instances, ingest) = (self.instances.clone(), self.ingest.clone());
+        let registered = async move {
+            let registration = instances.register(asking, at).await?;
+            ingest.registered(&registration.who.label(), incarnation, now_ms());
+            Ok(registration)
+        };
         // Nobody would give up one whose registration never ends.
-        let registration = self.registry.under_way().to_the_end(registered).await?;
-        self.ingest.registered(&registration.who.label(), incarnation, now_ms());
-        Ok(registration)
+        self.registry.under_way().to_the_end(registered).await
     }
 
     /// Records that a process is about to end. Does nothing for an unknown one, nor for one that the holder of this

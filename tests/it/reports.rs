@@ -157,9 +157,9 @@ async fn counts_of_a_process_that_has_to_register_again_are_counted_once() {
     };
     let calls = "cutover_store_calls_total{migration=\"orders\",store=\"target\",operation=\"read\"}";
     // By an earlier membership.
-    let refused = instance.send(report(7)).await.unwrap_err();
-    assert_eq!((refused.code(), process.metric(calls).await), (Code::NotFound, 10));
-    instance.send(report(0)).await.unwrap();
-    assert_eq!(process.metric(calls).await, 10);
+    let forgotten = instance.send(report(7)).await.unwrap();
+    assert_eq!((forgotten.forgotten, process.metric(calls).await), (true, 10));
+    let heard = instance.send(report(0)).await.unwrap();
+    assert_eq!((heard.forgotten, process.metric(calls).await), (false, 10));
     process.end(nix::sys::signal::Signal::SIGTERM).await;
 }

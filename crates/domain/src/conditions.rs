@@ -136,7 +136,7 @@ impl Conditions<'_> {
                 self.document.key,
                 percent(*upto)
             ),
-            _ => newest.map_or("cutover backfill SPEC", Evidence::before_the_next).to_owned(),
+            _ => newest.map_or_else(|| "cutover backfill SPEC".to_owned(), Evidence::before_the_next),
         };
         Some(Unmet::of_change(Gate::FullPass, message, action))
     }

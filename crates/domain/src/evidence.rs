@@ -241,14 +241,17 @@ impl Evidence {
     }
 
     /// What to do so that the next pass that copies may be clean.
-    pub const fn before_the_next(&self) -> &'static str {
-        if self.counts.remaining.unversioned > 0 {
-            "delete the records without a version that only the target has: cutover verify SPEC --repair --remove-extra \
-             --reason ..; or write those to keep once with an SDK, then run: cutover backfill SPEC"
-        } else if self.counts.quarantined > 0 {
-            "fix the records in quarantine (cutover quarantine list SPEC), then run: cutover backfill SPEC"
-        } else {
-            "cutover backfill SPEC"
+    pub fn before_the_next(&self) -> String {
+        let quarantined = (self.counts.quarantined > 0)
+            .then_some("fix the records in quarantine (cutover quarantine list SPEC)");
+        let unversioned = (self.counts.remaining.unversioned > 0).then_some(
+            "delete what only the target has (cutover verify SPEC --repair --remove-extra --reason ..), or write or \
+             delete each of those records once with an SDK",
+        );
+        let first: Vec<&str> = unversioned.into_iter().chain(quarantined).collect();
+        match first.is_empty() {
+            true => "cutover backfill SPEC".to_owned(),
+            false => format!("{}, then run: cutover backfill SPEC", first.join("; ")),
         }
     }
 

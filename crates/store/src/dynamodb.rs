@@ -250,7 +250,7 @@ impl Store for DynamoDbStore {
     }
 
     fn check(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
-        self.options.fields.fit_item(id, record)
+        self.options.fields.fit_stamped(id, record)
     }
 
     /// By its ARN, which contains region and account, and by the id that each table gets at creation.

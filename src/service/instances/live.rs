@@ -180,6 +180,14 @@ impl Live {
             }
             let held = if readmitted { 0 } else { held };
             heard.heard_again(held, now);
+            if at.has_fence && !holds {
+                // As a new one.
+                heard.fenced = at.revision;
+                if record.file_valid_ms == 0 {
+                    heard.record.fence_heard = at.revision;
+                    record.fence_heard = at.revision;
+                }
+            }
             (heard.routes, heard.succeeds) = (routes, succeeds);
             let put = (differs || !heard.durable).then(|| (record, heard.changes()));
             return Registering::Member { who, readmitted: readmitted && holds, duplicate, put };
@@ -228,6 +236,11 @@ impl Live {
     /// Whether another process with this id is connected.
     pub(super) fn is_duplicate(&self, who: &Who) -> bool {
         self.connected_as(who).next().is_some()
+    }
+
+    /// Whether the process has said that it ends, lately.
+    pub(super) fn has_said_goodbye(&self, who: &Who) -> bool {
+        self.gone.contains_key(who)
     }
 
     /// Other processes with this id that are connected.

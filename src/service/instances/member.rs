@@ -199,9 +199,10 @@ impl Heard {
 
     /// From now on only its file is waited for, or its fence. `steady_ms`: the steady clock.
     pub(super) fn park(&mut self, now: Instant, steady_ms: u64) -> InstanceRecord {
-        // Answers to what was sent before don't change that.
+        // What was decided or sent before concerns the membership that ends here.
+        self.admit();
         self.changes();
-        (self.giving_up, self.registering) = (0, false);
+        self.registering = false;
         let age_ms = u64::try_from(self.file_age(now).as_millis()).unwrap_or(u64::MAX);
         self.record.parked = true;
         self.record.heard_ms = steady_ms.saturating_sub(age_ms).max(1);
@@ -222,9 +223,9 @@ impl Heard {
     /// Whether it refuses every operation until it has registered again, and is then told that it was given
     /// up: the right to act has expired in every migration that it may route. It may still route one that was
     /// deleted, unless it has heard of that.
-    pub(super) fn may_act_nowhere(&self, fences: &Fences) -> bool {
+    pub(super) fn may_act_nowhere(&self, fences: &Fences, now: Instant) -> bool {
         let since = fences.harmless.map(|since| since.max(fences.deleted));
-        self.record.counted_out && since.is_some_and(|since| self.record.fence_heard >= since)
+        self.record.counted_out && since.is_some_and(|since| self.is_harmless(since, now))
     }
 
     /// Whether its right to act expires under fences of this revision, and the same for whoever starts from its file.

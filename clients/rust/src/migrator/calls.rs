@@ -114,6 +114,13 @@ impl Calls {
         Ok(PutAll::Applied)
     }
 
+    /// Counts a write that a store would refuse, and that is not sent to it, as one that failed there.
+    pub(super) fn unsent(&mut self, store: StoreRole, error: &StoreError) {
+        let (operation, latency) = (Operation::Write, std::time::Duration::ZERO);
+        let error = Some(error.class());
+        self.outcomes.push(Outcome::Call { store, operation, latency, error, found: None });
+    }
+
     pub(super) fn count(&mut self, event: Event) {
         self.outcomes.push(Outcome::Event(event));
     }

@@ -71,7 +71,11 @@ pub(crate) struct Unanswered {
 
 /// How a report went.
 enum Sent {
-    Accepted { flush: bool },
+    Accepted {
+        flush: bool,
+    },
+    /// Its counts are taken, and the process has to register again.
+    Counted,
     Failed,
 }
 
@@ -111,7 +115,9 @@ impl Reporter {
                 // Changes during the last report are reported at once.
                 Sent::Accepted { .. } if self.has_news() => Duration::ZERO,
                 Sent::Accepted { flush: true } => FLUSH,
-                Sent::Accepted { flush: false } | Sent::Failed => self.interval(session.as_ref()),
+                Sent::Accepted { flush: false } | Sent::Counted | Sent::Failed => {
+                    self.interval(session.as_ref())
+                }
             };
             due = Instant::now() + wait;
             if is_heard {
@@ -181,6 +187,10 @@ impl Reporter {
                 self.unanswered.pending = Some(request);
                 return Sent::Failed;
             }
+            Ok(Ok(response)) if response.get_ref().forgotten => {
+                self.forgotten(session);
+                return Sent::Counted;
+            }
             Ok(Ok(response)) => {
                 self.current.answered(sent);
                 let acknowledged = (request.received_revision, request.applied_revision);
@@ -197,10 +207,7 @@ impl Reporter {
     fn failed(&mut self, request: v1::ReportRequest, session: &Session, status: &Status) {
         self.link.failed(format!("report {}: {}", request.sequence, explain(status)));
         match status.code() {
-            Code::NotFound => {
-                self.unanswered.forgotten = session.number;
-                self.link.forgotten(session.number);
-            }
+            Code::NotFound => self.forgotten(session),
             // It would be rejected for ever, and everything newer would wait behind it.
             Code::InvalidArgument | Code::OutOfRange => {
                 let (sequence, cells) = (request.sequence, request.cells.len());
@@ -211,6 +218,11 @@ impl Reporter {
             _ => {}
         }
         self.unanswered.pending = Some(request);
+    }
+
+    fn forgotten(&mut self, session: &Session) {
+        self.unanswered.forgotten = session.number;
+        self.link.forgotten(session.number);
     }
 
     fn compose(&mut self) -> v1::ReportRequest {
@@ -256,7 +268,7 @@ impl Reporter {
                 () = self.current.operations_ended() => {}
                 // The lease must not expire meanwhile.
                 () = sleep_until(again) => {
-                    if matches!(self.send(session.as_ref()).await, Sent::Failed) {
+                    if !matches!(self.send(session.as_ref()).await, Sent::Accepted { .. }) {
                         self.follow(&mut session);
                     }
                 }
@@ -267,29 +279,31 @@ impl Reporter {
             warn!("closing while operations run: the controller is not told goodbye and waits for them");
         }
         let delivered = timeout_at(closing.deadline.max(Instant::now() + DEBOUNCE), async {
-            self.deliver(&mut session).await;
-            idle && self.goodbye(&mut session).await
+            let is_delivered = self.deliver(&mut session).await;
+            idle && self.goodbye(&mut session).await && is_delivered
         });
         delivered.await.unwrap_or(false)
     }
 
-    /// Sends until nothing is left; the pending report comes first.
-    async fn deliver(&mut self, session: &mut Option<Session>) {
+    /// Sends until nothing is left; the pending report comes first. False: the controller does not know this process any
+    /// more, and takes none of its counts.
+    async fn deliver(&mut self, session: &mut Option<Session>) -> bool {
         let mut pause = AGAIN;
+        // If it has been given up by now, only its counts matter.
+        self.unanswered.forgotten = 0;
         loop {
             let had_pending = self.unanswered.pending.is_some();
             let sent = self.send(session.as_ref()).await;
             let pending = self.unanswered.pending.is_some();
             match sent {
-                Sent::Accepted { .. } if !had_pending && !pending => return,
+                Sent::Accepted { .. } | Sent::Counted if !had_pending && !pending => return true,
                 Sent::Accepted { .. } => {}
+                Sent::Counted => self.unanswered.forgotten = 0,
                 Sent::Failed if session.as_ref().is_none_or(|s| s.number == self.unanswered.forgotten) => {
-                    if self.unanswered.pending.as_ref().is_some_and(|report| !report.cells.is_empty()) {
-                        warn!(
-                            "closing, and the controller has forgotten this instance: its last counts may be lost"
-                        );
+                    if session.is_some() {
+                        warn!("the controller has forgotten this process: its last counts may be lost");
                     }
-                    return;
+                    return false;
                 }
                 Sent::Failed => {
                     self.follow(session);

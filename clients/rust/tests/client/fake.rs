@@ -296,7 +296,7 @@ impl TelemetryService for Service {
         };
         let _ = self.reports.send(request);
         match answer {
-            None => Ok(Response::new(v1::ReportResponse { sequence, newest_revision: 0, flush: false })),
+            None => Ok(Response::new(v1::ReportResponse { sequence, ..Default::default() })),
             Some(Answer::Lost) => Err(Status::unavailable("the answer was lost")),
             Some(Answer::Refuse(status)) => Err(status),
         }

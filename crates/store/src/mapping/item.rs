@@ -89,8 +89,12 @@ impl Fields {
 
     /// Checks, without asking DynamoDB, whether it would store the record, whatever its version will be.
     pub fn fit_item(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
-        let stamped = Record { version: Version::MAX, ..record.clone() };
-        match self.item(id, &stamped)?.item_bytes() {
+        self.fit_stamped(id, &Record { version: Version::MAX, ..record.clone() })
+    }
+
+    /// The same with the version that it has.
+    pub(crate) fn fit_stamped(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
+        match self.item(id, record)?.item_bytes() {
             0..=ITEM_MAX_BYTES => Ok(()),
             bytes => {
                 let what = format!(

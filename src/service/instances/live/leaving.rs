@@ -184,7 +184,7 @@ impl Live {
     ) -> Option<Ending> {
         let silent = self.silent(heard, now);
         let file_is_over = heard.record.parked && heard.file_age(now) >= heard.file_valid();
-        let is_forgotten = heard.may_act_nowhere(fences) && silent >= FORGOTTEN;
+        let is_forgotten = heard.may_act_nowhere(fences, now) && silent >= FORGOTTEN;
         if succeeded.contains(who) || file_is_over || is_forgotten {
             return Some(Ending::Remove);
         }
