@@ -39,8 +39,8 @@ use super::{
     Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
     Segment, Store, StoreError, Version,
     sql::{
-        Calls, Database, Entry, Statement, check_equal, column_of, estimate, get_versions, permanent,
-        put_all, put_many, put_one, spread, swallowed, version_after,
+        Calls, Database, Entry, Statement, at_fault, check_equal, column_of, estimate, get_versions,
+        permanent, put_all, put_many, put_one, spread, swallowed, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -114,14 +114,20 @@ impl Store for MySqlStore {
         };
         // One record is one statement.
         let [sql]: [String; 1] = sql.try_into().expect("one record was given");
-        let (is_written, doubt) = if self.layout.children.is_empty() {
-            let (done, doubt) = self.calls.write(&Statement::text(sql)).await?;
-            (done.rows_affected() > 0 && done.last_insert_id() != NOT_WRITTEN, doubt)
+        let written = if self.layout.children.is_empty() {
+            let written = self.calls.write(&Statement::text(sql)).await;
+            written.map(|(done, doubt)| {
+                (done.rows_affected() > 0 && done.last_insert_id() != NOT_WRITTEN, doubt)
+            })
         } else {
             let check = if expected.is_some() { CHECK_ONE.to_owned() } else { check_written(1) };
             let mut body = vec![sql, check];
             body.extend(self.replace_rows(&[(id, record)])?);
-            self.changed(&self.transaction(body, "0")).await?
+            self.changed(&self.transaction(body, "0")).await
+        };
+        let (is_written, doubt) = match written {
+            Ok(written) => written,
+            Err(error) => return Err(at_fault(&[self], error).await),
         };
         if is_written {
             return Ok(Put::Applied);

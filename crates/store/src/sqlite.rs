@@ -36,13 +36,12 @@ use super::{
     Store, StoreError, Version,
     mapping::{Dialect, SqlTable, create_child_sql, create_sql},
     scan::Gathered,
-    sql::{KeyKind, Keys, LedgerId, ROUNDS, check_new, column_of, no_child, permanent, spread, swallowed},
+    sql::{KeyKind, Keys, LedgerId, check_new, column_of, no_child, permanent, spread, swallowed},
 };
 use cutover_core::outcome::ErrorClass;
 use error::{read_error, set_up_error, write_error};
 use file::shown;
 use layout::Layout;
-use ledger::When;
 pub use options::SqliteOptions;
 
 /// One table of a SQLite file. If it is given by its name alone, a table of whole records, `(tenant, key,
@@ -189,30 +188,11 @@ impl Store for SqliteStore {
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error)?;
-        if let Some(ledger) = &self.layout.ledger {
-            let failed = self.put_with(ledger, &mut transaction, id, record, When::Is(expected)).await?;
+        let put = self.put_if_on(&mut transaction, id, record, expected).await?;
+        if put == Put::Applied {
             transaction.commit().await.map_err(write_error)?;
-            return Ok(match failed {
-                None => Put::Applied,
-                Some(current) => Put::unless_this(record.version, current.unwrap_or_default()),
-            });
         }
-        let sql = if expected.is_some() { &self.layout.update } else { &self.layout.insert };
-        for _ in 0..ROUNDS {
-            let put = self.layout.write(sql, id, record)?;
-            let put = if let Some(expected) = expected { put.bind(column_of(expected)?) } else { put };
-            let done = put.execute(&mut *transaction).await.map_err(write_error)?;
-            if done.rows_affected() > 0 {
-                self.replace_rows(&mut transaction, id, record).await?;
-                transaction.commit().await.map_err(write_error)?;
-                return Ok(Put::Applied);
-            }
-            let current = self.version_on(&mut transaction, id).await?;
-            if current != expected {
-                return Ok(Put::unless_this(record.version, current.unwrap_or_default()));
-            }
-        }
-        Err(swallowed())
+        Ok(put)
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {

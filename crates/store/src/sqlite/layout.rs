@@ -145,6 +145,15 @@ impl Layout {
         }
     }
 
+    /// All statements that write.
+    pub(super) fn writes(&self) -> Vec<&SqlStr> {
+        let of_table = match &self.ledger {
+            Some(ledger) => ledger.writes(),
+            None => [&self.put, &self.insert, &self.update],
+        };
+        of_table.into_iter().chain(self.children.iter().flat_map(Children::writes)).collect()
+    }
+
     /// One of the statements that write, with the record in it.
     pub(super) fn write(
         &self,

@@ -43,6 +43,11 @@ pub(super) enum When {
 }
 
 impl Ledger {
+    /// The statements that write.
+    pub(super) fn writes(&self) -> [&SqlStr; 3] {
+        [&self.entry, &self.row, &self.remove]
+    }
+
     pub(super) fn new(table: &SqlTable, ledger: &str) -> Self {
         let q = |name: &str| format!("`{name}`");
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
