@@ -100,6 +100,10 @@ impl Store for Bounded {
         self.inner.check_id(id)
     }
 
+    fn check_record(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
+        self.inner.check_record(id, record)
+    }
+
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         self.read(self.inner.identity()).await
     }

@@ -253,6 +253,10 @@ impl Store for ByPrefix {
         self.store_of(id)?.check_id(id)
     }
 
+    fn check_record(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
+        self.store_of(id)?.check_record(id, record)
+    }
+
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         let each = try_join_all(self.types.iter().map(|it| it.store.identity())).await?;
         let Some(each) = each.into_iter().collect::<Option<Vec<Identity>>>() else { return Ok(None) };

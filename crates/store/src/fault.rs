@@ -253,6 +253,10 @@ impl<S: Store + ?Sized> Store for Faulty<S> {
         self.inner.check_id(id)
     }
 
+    fn check_record(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
+        self.inner.check_record(id, record)
+    }
+
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         self.inner.identity().await
     }

@@ -247,6 +247,12 @@ pub trait Store: Any + Send + Sync {
         Ok(())
     }
 
+    /// Fails if this record can't be written, because of its id ([`Self::check_id`]) or because the columns that the table had
+    /// when it was opened hold less than the types in the spec. Nothing is asked or written.
+    fn check_record(&self, id: &Id, _record: &Record) -> Result<(), StoreError> {
+        self.check_id(id)
+    }
+
     /// Up to `count` places that are far apart, to begin samples at. `None`: the segments of this store are far apart, and
     /// it reads each without the others.
     async fn spread(&self, _count: usize) -> Result<Option<Vec<Cursor>>, StoreError> {

@@ -236,6 +236,11 @@ impl Store for MySqlStore {
         self.layout.keys.check_new(id)
     }
 
+    fn check_record(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
+        self.check_id(id)?;
+        self.layout.table.cells(id, record).map(drop)
+    }
+
     /// By the cluster if the server is in one, else by the server; and by database and table.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         let mut identity = identity::identity(&self.calls, &self.layout.table.name).await?;

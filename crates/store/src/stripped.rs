@@ -162,6 +162,11 @@ impl Store for Stripped {
         self.store.check_id(&row).map_err(|error| self.prefixes.explained(&row, error))
     }
 
+    fn check_record(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
+        let row = self.prefixes.row_id(id)?;
+        self.store.check_record(&row, record).map_err(|error| self.prefixes.explained(&row, error))
+    }
+
     fn loose_ids(&self) -> Option<String> {
         self.store.loose_ids()
     }
