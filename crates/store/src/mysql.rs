@@ -1,8 +1,7 @@
 //! A table of a MySQL or MariaDB server.
 //!
 //! Statements are sent as text: one round trip for a batch of any size, and no prepared statements that the server would
-//! have to keep for each size. A value is in quotes, or in hexadecimal if it contains what some SQL mode would read
-//! otherwise.
+//! have to keep for each size. A value is in quotes, in which every SQL mode reads the same, or in base64.
 
 mod both;
 mod cells;

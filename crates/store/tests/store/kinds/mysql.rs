@@ -182,3 +182,43 @@ async fn a_narrower_column_holds_what_comes_back_as_it_is_and_refuses_the_rest()
     }
     sql(&admin, format!("DROP TABLE {name}")).await;
 }
+
+/// Bytes with a meaning in SQL, and those that stand for them on the way.
+#[tokio::test]
+async fn every_byte_arrives_as_it_is() {
+    let Some(url) = url() else { return };
+    let (admin, name) = (MySqlPool::connect(&url).await.expect("connected"), table("kinds_bytes"));
+    let columns = vec![column("note", "text"), column("raw", "blob")];
+    let mapping = Mapping::new(Dialect::MySql, columns, Some("rest".to_owned()), OnMisfit::Quarantine);
+    let of = SqlTable { mapping: Some(mapping.expect("a mapping")), ..SqlTable::from(&name) };
+    let store = MySqlStore::create(&url, of, options()).await.expect("created");
+    let controls: String = (0..=0x7f).map(char::from).collect();
+    let all: Vec<u8> = (0..=255).collect();
+    let texts =
+        ["", "\\", "\0\u{1a}\\'", "~'\\~|", "'; -- \\", "\u{e4}\\\u{1f680}\0", "FROM_BASE64('')", &controls];
+    let raws =
+        [&[] as &[u8], b"\\'\0", b"a\\b|~\x1a", &[0xff], b"'\xff\\\0", &all, controls.as_bytes(), &[0; 3]];
+    for ((text, raw), at) in texts.iter().zip(raws).zip(0..) {
+        let document = Document(
+            [
+                ("note", Attribute::S((*text).to_owned())),
+                ("raw", Attribute::B(raw.to_vec())),
+                ("more", Attribute::S(format!("\"{text}"))),
+            ]
+            .into_iter()
+            .map(|(name, it)| (name.to_owned(), it))
+            .collect(),
+        );
+        let put = Record { value: Some(document.encode().expect("a document")), ..record(1, "{}") };
+        let id = id(&format!("{at}"));
+        assert_eq!(store.put_if_newer(&id, &put).await, Ok(Put::Applied), "{text:?}");
+        assert_eq!(store.get(&id).await, Ok(Some(put)), "{text:?}");
+        let sent: (Vec<u8>, Vec<u8>) = {
+            let asked = format!("SELECT CAST(note AS BINARY), raw FROM {name} WHERE `key` = ?");
+            let asked = sqlx::query_as(sqlx::AssertSqlSafe(asked)).bind(id.key.as_bytes());
+            asked.fetch_one(&admin).await.expect("asked")
+        };
+        assert_eq!((sent.0.as_slice(), sent.1.as_slice()), (text.as_bytes(), raw), "{text:?}");
+    }
+    sql(&admin, format!("DROP TABLE {name}")).await;
+}
