@@ -194,6 +194,13 @@ impl Store for MySqlStore {
             }
             _ => {}
         }
+        let scope = &match scope {
+            Scope::Keys { tenant, range, most } => match keys.in_values(range) {
+                Some(range) => Scope::Keys { tenant: tenant.clone(), range, most: *most },
+                None => return Ok(Page::default()),
+            },
+            other => other.clone(),
+        };
         // Bytes need not be text.
         if let Some(cursor) = cursor.filter(|_| !keys.are_in_byte_order()) {
             keys.place(cursor)?;

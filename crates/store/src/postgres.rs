@@ -223,7 +223,9 @@ impl Store for PostgresStore {
                 return Err(keys.not_in_byte_order());
             }
             Scope::Keys { tenant, range, .. } => {
-                let range = Cursor::rest_of(cursor, range)?;
+                let Some(range) = keys.in_values(&Cursor::rest_of(cursor, range)?) else {
+                    return Ok(Page::default());
+                };
                 let (key, is_included) = range.start();
                 includes_from = is_included;
                 let given = Given::default().and(tenant.as_str())?.and(key)?.and(limit)?;

@@ -12,6 +12,8 @@ mod error;
 mod faults;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod id_length;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod key_range;
 mod keys;
 mod ledger_id;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -56,11 +58,9 @@ pub(super) use faults::{
 pub(super) use faults::{in_this_database, loose_with_ledger, not_beside};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use id_length::{Length, check_lengths, ending_blank};
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use keys::KeyColumn;
 #[cfg(feature = "postgres")]
 pub(super) use keys::uuid_text;
-pub(super) use keys::{KeyKind, Keys};
+pub(super) use keys::{KeyColumn, KeyKind, Keys};
 pub(super) use ledger_id::LedgerId;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use merge::Part;

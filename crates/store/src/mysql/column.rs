@@ -179,6 +179,7 @@ impl Column {
             "varchar" if is_exact => KeyKind::Bytes,
             "varchar" | "char" if ascii || self.character_set == "utf8mb4" => KeyKind::Loose,
             "binary" if self.most == 16 => KeyKind::Uuid,
+            "uuid" => KeyKind::Uuid,
             "tinyint" => integer(8),
             "smallint" => integer(16),
             "mediumint" => integer(24),
@@ -189,7 +190,11 @@ impl Column {
         Some(KeyColumn {
             kind,
             definition: self.definition(),
-            collation: self.collation.clone(),
+            collation: if self.kind == "uuid" {
+                "uuid of MariaDB".to_owned()
+            } else {
+                self.collation.clone()
+            },
             most_chars: self.is_text().then(|| usize::try_from(self.most).unwrap_or(usize::MAX)),
             cuts_blanks: self.kind == "char",
             ascii,
