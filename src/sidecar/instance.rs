@@ -66,6 +66,12 @@ impl Instance {
             let failed = |store| move |error| Error::Store { spec: path.clone(), store, error };
             let source = spec.source.open(Missing::Refuse, lookup).await.map_err(failed("source"))?;
             let target = spec.target.open(Missing::Refuse, lookup).await.map_err(failed("target"))?;
+            for (name, store) in [("source", &source), ("target", &target)] {
+                let missing = store.missing_privileges().await.map_err(|error| failed(name)(error.into()))?;
+                for what in missing {
+                    tracing::warn!("{path}: the {name} can be read, but not written: {what}");
+                }
+            }
             opened.push((*spec, source, target));
         }
         let client = loop {

@@ -256,6 +256,26 @@ impl Store for DynamoDbStore {
         Ok(Some(table::identity(&described, &region.unwrap_or_default())))
     }
 
+    /// By a put whose condition never holds: it takes the same privilege as every write, and writes nothing.
+    async fn missing_privileges(&self) -> Result<Vec<String>, StoreError> {
+        let fields = &self.options.fields;
+        let text = |kind| match kind {
+            KeyType::S => "cutover".to_owned(),
+            KeyType::N => "0".to_owned(),
+            KeyType::B => "AA==".to_owned(),
+        };
+        let id = Id { tenant: text(fields.tenant_type), key: text(fields.key_type) };
+        let record = Record { version: Version(1), value: None };
+        match self.put(&id, &record, "attribute_exists(#p) AND attribute_not_exists(#p)", None).await {
+            Err(StoreError::Permanent { field, what, .. }) if field == "credentials" => {
+                Ok(vec![format!("the credentials of table {}: {what}", self.table)])
+            }
+            // Whatever else is wrong with the item says nothing about privileges.
+            Ok(_) | Err(StoreError::Permanent { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The attribute of its TTL, while that is on.
     async fn removes_by(&self) -> Result<Option<String>, StoreError> {
         Ok(table::removes_by(&self.client, &self.table).await)

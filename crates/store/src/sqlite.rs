@@ -237,6 +237,17 @@ impl Store for SqliteStore {
         warnings::warnings(&mut connection, &self.layout.table).await.map_err(read_error)
     }
 
+    /// By a transaction that may write, and writes nothing.
+    async fn missing_privileges(&self) -> Result<Vec<String>, StoreError> {
+        match self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error) {
+            Ok(transaction) => transaction.rollback().await.map_err(read_error).map(|()| Vec::new()),
+            Err(StoreError::Permanent { what, .. }) => Ok(vec![what]),
+            // Another process writes, so the file can be written.
+            Err(StoreError::Throttled { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The exact number of records: a walk over the table without the values.
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         let count: i64 = sqlx::query_scalar(self.layout.count.clone())

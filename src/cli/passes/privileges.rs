@@ -9,7 +9,8 @@ use crate::jobs::{Plan, Stores};
 
 /// Fails if the user may not write what the pass writes. What it only reads gets a warning, because a service may write
 /// there, perhaps as another user.
-pub(super) async fn check(stores: &Stores, plan: &Plan, json: bool) -> anyhow::Result<()> {
+/// `quarantine`: the name of its table.
+pub(super) async fn check(stores: &Stores, plan: &Plan, quarantine: &str, json: bool) -> anyhow::Result<()> {
     let (writes, reads) = (plan.writes(), plan.writes().other());
     let is_read_only = !plan.repair && matches!(plan.kind, v1::PassKind::Verify | v1::PassKind::Sample);
     let of_written = missing(stores.side(writes), writes.name()).await?;
@@ -18,9 +19,15 @@ pub(super) async fn check(stores: &Stores, plan: &Plan, json: bool) -> anyhow::R
         others.extend(of_written);
     } else {
         let of_quarantine = match &stores.quarantine {
-            Some(quarantine) => missing(&**quarantine, "quarantine").await?,
+            Some(store) => missing(&**store, "quarantine").await?,
             None => Vec::new(),
         };
+        if stores.quarantine.is_none() && !json {
+            out::error(&format!(
+                "warning: there is no quarantine table {quarantine:?}, so the first record that does not fit ends the pass. \
+                 Run this with --create-tables, which creates it"
+            ));
+        }
         let all: Vec<String> = of_written.into_iter().chain(of_quarantine).collect();
         if !all.is_empty() {
             let list: String = all.iter().map(|what| format!("\n- {what}")).collect();
