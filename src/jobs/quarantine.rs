@@ -23,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Error, Plan, Stores,
+    in_a_row::InARow,
     patience::{BACKOFF_FIRST, patiently},
     place,
     side::Side,
@@ -41,6 +42,8 @@ pub(super) struct JoinedPass {
     pub(super) began_revision: u64,
     /// What this worker is to the controller: an instance.
     pub(super) client: Arc<Client>,
+    /// What triggers refused since the last write.
+    pub(super) in_a_row: Arc<InARow>,
 }
 
 /// A record that can't be moved.
@@ -60,7 +63,13 @@ pub(super) struct RefusedRecord<'a> {
 impl JoinedPass {
     /// A pass joined now.
     pub(super) fn joined(id: &str, began_revision: u64, client: &Arc<Client>) -> Self {
-        Self { id: id.to_owned(), since_ms: now_ms(), began_revision, client: client.clone() }
+        Self {
+            id: id.to_owned(),
+            since_ms: now_ms(),
+            began_revision,
+            client: client.clone(),
+            in_a_row: Arc::default(),
+        }
     }
 
     /// An operation, so that no barrier settles before it ends. `waits` is called with each reason why it can't

@@ -67,9 +67,13 @@ impl Instance {
             let source = spec.source.open(Missing::Refuse, lookup).await.map_err(failed("source"))?;
             let target = spec.target.open(Missing::Refuse, lookup).await.map_err(failed("target"))?;
             for (name, store) in [("source", &source), ("target", &target)] {
-                let missing = store.missing_privileges().await.map_err(|error| failed(name)(error.into()))?;
-                for what in missing {
-                    tracing::warn!("{path}: the {name} can be read, but not written: {what}");
+                match store.missing_privileges().await {
+                    Ok(missing) => missing.iter().for_each(|what| {
+                        tracing::warn!("{path}: the {name} can be read, but a write may be refused: {what}");
+                    }),
+                    Err(error) => {
+                        tracing::warn!("{path}: the {name}'s privileges could not be checked: {error}");
+                    }
                 }
             }
             opened.push((*spec, source, target));

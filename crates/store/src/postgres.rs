@@ -35,8 +35,8 @@ use super::{
     Segment, Store, StoreError, Version,
     error::Doubt,
     sql::{
-        Calls, Database, ROUNDS, Statement, at_fault, check_equal, column_of, estimate, get_versions,
-        in_order, put_all, put_many, put_one, spread, swallowed, version_after,
+        Calls, Database, ROUNDS, Statement, check_equal, column_of, estimate, get_versions, in_order,
+        put_all, put_many, put_one, spread, swallowed, unless_in_doubt, version_after,
     },
 };
 use layout::Layout;
@@ -153,7 +153,7 @@ impl Store for PostgresStore {
             match write().await {
                 Ok((0, lost)) => doubt = doubt.or(lost),
                 Ok(_) => return Ok(Put::Applied),
-                Err(error) => return Err(doubt.unwrap_or(at_fault(&[self], error).await)),
+                Err(error) => return Err(unless_in_doubt(doubt, &[self], error).await),
             }
             let current = version_after(self, id, &doubt).await?.and_then(|there| there.reads_as);
             if current != expected {

@@ -32,7 +32,8 @@ mod spread;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use batch::{
-    Guarded, Over, Wrote, at_fault, check_equal, get_versions, in_order, put_many, put_one, version_after,
+    Guarded, Over, Wrote, at_fault, check_equal, get_versions, in_order, put_many, put_one, unless_in_doubt,
+    version_after,
 };
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use calls::Calls;
@@ -49,7 +50,7 @@ pub(super) use child_rows::counted_rows;
 pub(super) use child_rows::hex_bytes;
 pub(super) use entry::{Entry, There};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use error::{COLUMNS_CHANGED, GRANT, INDEXES_CHANGED, NOT_THERE, is_lost};
+pub(super) use error::{COLUMNS_CHANGED, GRANT, INDEXES_CHANGED, NOT_THERE, TOO_LONG, is_lost};
 pub(super) use error::{class, driver_error, message, not_applied, permanent, throttled};
 pub(super) use faults::{
     Faults, cascading, check_new, check_no_ledger, no_ledger, of_both, referred, referring, versions_twice,

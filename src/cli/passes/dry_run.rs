@@ -135,8 +135,10 @@ pub(super) async fn say(
         looked.empty.iter().for_each(|column| out::line(&format!("  {column}")));
         let told: u64 = looked.places.iter().take(shown).map(|place| place.records).sum();
         let reasons = looked.places.len().saturating_sub(shown);
-        if misfits > told {
-            let records = render::records(misfits - told);
+        let records = render::records(misfits.saturating_sub(told));
+        if misfits > told && reasons == 0 {
+            out::line(&format!("  and {records} for further reasons"));
+        } else if misfits > told {
             out::line(&format!("  and {records} for {reasons} other reasons, which --full and --json list"));
         }
         if let Some(counter) = &looked.counter {

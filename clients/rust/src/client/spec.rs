@@ -88,10 +88,11 @@ impl Client {
         let source = spec.source.open(Missing::Refuse, variable).await.map_err(opened("source"))?;
         let target = spec.target.open(Missing::Refuse, variable).await.map_err(opened("target"))?;
         for (name, store) in [("source", &source), ("target", &target)] {
-            let missing = store.missing_privileges().await;
-            let missing = missing.map_err(|error| opened(name)(error.into()))?;
-            for what in missing {
-                warn!("{}: the {name} can be read, but not written: {what}", path());
+            match store.missing_privileges().await {
+                Ok(missing) => missing.iter().for_each(|what| {
+                    warn!("{}: the {name} can be read, but a write may be refused: {what}", path());
+                }),
+                Err(error) => warn!("{}: the {name}'s privileges could not be checked: {error}", path()),
             }
         }
         let migrator = self.migrator(&spec.migration, source, target);

@@ -92,8 +92,8 @@ impl Spelling {
     ) -> Result<String, Reason> {
         let unreadable = Reason::Unspelled { column };
         if let Attribute::S(text) = attribute
-            && dialect != Dialect::Postgres
             && is_of_no_calendar(column, text)
+            && (dialect != Dialect::Postgres || is_end_of_day(column, text))
         {
             return Ok(text.clone());
         }
@@ -265,10 +265,21 @@ fn is_of_no_calendar(column: ColumnType, text: &str) -> bool {
             Some(size) => time(size).is_some() && size.contains(|it| matches!(it, '1'..='9')),
             None => time(text).is_some_and(|((hour, _), _)| hour >= 24),
         },
+        // TIMESTAMP holds no other such day than this.
+        ColumnType::Timestamptz(_) | ColumnType::Timestamp(_) => {
+            let is_zero = text.bytes().all(|byte| matches!(byte, b'0' | b'-' | b' ' | b':' | b'.'));
+            is_zero && is_of_no_calendar(ColumnType::Datetime(digits(column)), text)
+        }
         _ => text
             .split_once(' ')
             .is_some_and(|(day, at)| is_day(day) && time(at).is_some_and(|((hour, _), _)| hour < 24)),
     }
+}
+
+/// Whether it is `24:00:00`, which PostgreSQL takes in a `time` column.
+fn is_end_of_day(column: ColumnType, text: &str) -> bool {
+    let fraction = text.strip_prefix("24:00:00").filter(|_| matches!(column, ColumnType::Time(_)));
+    fraction.is_some_and(|rest| rest.bytes().all(|byte| matches!(byte, b'.' | b'0')))
 }
 
 const fn digits(column: ColumnType) -> u8 {
@@ -315,7 +326,8 @@ mod tests {
                 let spelling = Spelling { format, ..spelling.clone() };
                 assert_eq!(spelling.attribute(column, text), Some(s(text)));
                 assert_eq!(spelling.cell(column, &s(text), Dialect::MySql), Ok(text.to_owned()));
-                assert!(spelling.cell(column, &s(text), Dialect::Postgres).is_err(), "{text}");
+                let of_postgres = spelling.cell(column, &s(text), Dialect::Postgres).ok();
+                assert_eq!(of_postgres, text.starts_with("24:00:00").then(|| text.to_owned()), "{text}");
             }
         }
         for (column, text) in [
@@ -329,6 +341,8 @@ mod tests {
             (ColumnType::Time(3), "24:00:00"),
             (ColumnType::Datetime(0), "0000-00-00 24:00:00"),
             (ColumnType::Datetime(3), "0000-00-00 00:00:00"),
+            (ColumnType::Timestamptz(0), "2026-11-00 10:00:00"),
+            (ColumnType::Timestamptz(0), "0000-00-00 12:00:00"),
         ] {
             assert_eq!(spelling.attribute(column, text), None, "{text}");
             assert!(spelling.cell(column, &s(text), Dialect::MySql).is_err(), "{text}");

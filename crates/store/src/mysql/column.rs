@@ -146,8 +146,15 @@ impl Column {
                 }
                 _ => None,
             },
-            "year" => {
-                let is_one = matches!(kind, ColumnType::Bigint | ColumnType::Integer { bits: 16.., .. });
+            // YEAR(2) keeps two digits.
+            "year" if matches!(self.full_kind.as_str(), "year" | "year(4)") => {
+                // An unsigned one of 64 bits is sent as a decimal.
+                let is_one = matches!(
+                    kind,
+                    ColumnType::Bigint
+                        | ColumnType::Integer { bits: 16..=32, .. }
+                        | ColumnType::Integer { bits: 64, unsigned: false }
+                );
                 is_one.then_some(Narrow::Year)
             }
             "set" if is_text => labels_of(&self.full_kind, "set(").map(Narrow::Set),

@@ -51,6 +51,10 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
             "a row-level security policy refuses it: correct the record or the policy, or give a user with \
              BYPASSRLS",
         ),
+        // Of a new connection, so it is never a trigger's.
+        "42501" if of_postgres(error).is_some_and(|it| it.severity() != PgSeverity::Error) => {
+            wrong("database", GRANT)
+        }
         "42501" => wrong("user", GRANT),
         "3D000" => wrong("database", NOT_THERE),
         "42P01" => wrong("table", NOT_THERE),

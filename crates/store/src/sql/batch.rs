@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use super::{
     super::{Copied, Id, Put, Record, StoreError, Version, error::Doubt},
-    COLUMNS_CHANGED, GRANT, INDEXES_CHANGED, Keys, NOT_THERE, ROUNDS, There, permanent, swallowed,
+    COLUMNS_CHANGED, GRANT, INDEXES_CHANGED, Keys, NOT_THERE, ROUNDS, TOO_LONG, There, permanent, swallowed,
 };
 use cutover_core::outcome::ErrorClass;
 
@@ -110,7 +110,7 @@ pub(in super::super) async fn put_one(
         match store.write(&[(id, record)], over).await {
             Ok(wrote) if wrote.all => return Ok(Put::Applied),
             Ok(wrote) => doubt = doubt.or(wrote.doubt),
-            Err(error) => return Err(doubt.unwrap_or(at_fault(&[store], error).await)),
+            Err(error) => return Err(unless_in_doubt(doubt, &[store], error).await),
         }
         match version_after(store, id, &doubt).await? {
             Some(there) if there.stops(record.version) => {
@@ -181,27 +181,40 @@ pub(in super::super) async fn put_many(
 
 /// A missing table, column or privilege that a write was refused for is either one of these tables' own, and no record would
 /// fit, or one of something that this record alone sets off, such as a trigger. Whether these tables are complete tells which:
-/// if they are, the record is at fault.
+/// if they are, the record is at fault. What a login or a connection was refused for is never the record's fault, and its
+/// advice is not among these.
 pub(in super::super) async fn at_fault<S: Guarded>(stores: &[&S], error: StoreError) -> StoreError {
     let StoreError::Permanent { class: ErrorClass::Other, field, what } = &error else { return error };
-    if !matches!(field.as_str(), "table" | "user" | "database") {
+    if !matches!(field.as_str(), "table" | "user") {
         return error;
     }
+    let advice = [COLUMNS_CHANGED, GRANT, INDEXES_CHANGED, NOT_THERE, TOO_LONG];
+    let Some(said) = advice.iter().find_map(|advice| what.strip_suffix(advice)?.strip_suffix(": ")) else {
+        return error;
+    };
     for store in stores {
-        match store.check_tables().await {
-            Ok(()) => {}
-            Err(StoreError::Permanent { .. }) => return error,
-            Err(unanswered) => return unanswered,
+        // Without an answer the server's own error is all that is known. Retrying would not end.
+        if store.check_tables().await.is_err() {
+            return error;
         }
     }
-    let advice = [COLUMNS_CHANGED, GRANT, INDEXES_CHANGED, NOT_THERE];
-    let said = advice.iter().find_map(|advice| what.strip_suffix(advice)?.strip_suffix(": "));
     let what = format!(
-        "{}: the table itself is complete, so a trigger or function that this record sets off fails. Correct that, or \
-         the record",
-        said.unwrap_or(what)
+        "{said}: the table itself is complete, so a trigger or function that this record sets off fails. Correct that, or \
+         the record"
     );
-    permanent(ErrorClass::Constraint, "record", what)
+    permanent(ErrorClass::Constraint, "trigger", what)
+}
+
+/// The doubt that an earlier attempt left, or else [`at_fault`].
+pub(in super::super) async fn unless_in_doubt<S: Guarded>(
+    doubt: Doubt,
+    stores: &[&S],
+    error: StoreError,
+) -> StoreError {
+    match doubt {
+        Some(doubt) => doubt,
+        None => at_fault(stores, error).await,
+    }
 }
 
 /// The results in the order of the request.

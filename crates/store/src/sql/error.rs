@@ -17,6 +17,11 @@ pub(in super::super) const COLUMNS_CHANGED: &str = "its columns changed: open it
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(in super::super) const INDEXES_CHANGED: &str = "its indexes changed: open it again to see what is wrong";
 
+/// MySQL's error 1118 for a row.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(in super::super) const TOO_LONG: &str =
+    "its columns are too long for one row: make some of them text or blob";
+
 /// Errors of the pool and of values, which prove that nothing was changed. `None`: the database answered, or
 /// the cause is unknown.
 pub(in super::super) fn driver_error(error: &sqlx::Error) -> Option<StoreError> {

@@ -130,10 +130,13 @@ async fn columns(connection: &mut SqliteConnection, table: &str) -> Result<Vec<S
     sqlx::query(AssertSqlSafe(columns)).fetch_all(connection).await
 }
 
-/// The query for the column that is the INTEGER PRIMARY KEY. It is never NULL, and has no index of its own.
+/// The query for the column that is the INTEGER PRIMARY KEY. It is never NULL, and has no index of its own. One that has an index
+/// is an ordinary column: `INTEGER PRIMARY KEY DESC`, and those of tables WITHOUT ROWID.
 fn numbers_itself(table: &str) -> String {
     format!(
-        "SELECT max(name) FROM pragma_table_xinfo('{table}') WHERE pk > 0 HAVING count(*) = 1 AND upper(max(type)) = 'INTEGER'"
+        "SELECT max(name) FROM pragma_table_xinfo('{table}') WHERE pk > 0 AND NOT EXISTS \
+         (SELECT 1 FROM pragma_index_list('{table}') WHERE origin = 'pk') \
+         HAVING count(*) = 1 AND upper(max(type)) = 'INTEGER'"
     )
 }
 

@@ -183,6 +183,34 @@ async fn a_narrower_column_holds_what_comes_back_as_it_is_and_refuses_the_rest()
     sql(&admin, format!("DROP TABLE {name}")).await;
 }
 
+/// A number that is sent as a decimal, and a column that drops the century.
+#[tokio::test]
+async fn a_year_takes_no_type_that_it_would_change() {
+    let Some(url) = url() else { return };
+    let (admin, name) = (MySqlPool::connect(&url).await.expect("connected"), table("kinds_year"));
+    let refuses = async |kind: &str| {
+        let mapping = Mapping::new(Dialect::MySql, vec![column("made", kind)], None, OnMisfit::Quarantine);
+        let table = SqlTable { mapping: Some(mapping.expect("a mapping")), ..SqlTable::from(&name) };
+        MySqlStore::open(&url, table, options()).await.is_err()
+    };
+    sql(&admin, format!("CREATE TABLE {name} ({IDS}made YEAR)")).await;
+    assert!(refuses("bigint unsigned").await);
+    for kind in ["smallint", "int unsigned", "bigint"] {
+        assert!(!refuses(kind).await, "{kind}");
+    }
+    let changed = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("ALTER TABLE {name} MODIFY made YEAR(2)")));
+    // MySQL no longer has it, and MariaDB makes YEAR(4) of it in some versions.
+    if changed.execute(&admin).await.is_ok() {
+        let kind = format!(
+            "SELECT CAST(column_type AS CHAR) FROM information_schema.columns WHERE table_name = '{name}' AND column_name = 'made'"
+        );
+        let kind: String =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(kind)).fetch_one(&admin).await.expect("asked");
+        assert_eq!(refuses("smallint").await, kind == "year(2)", "{kind}");
+    }
+    sql(&admin, format!("DROP TABLE {name}")).await;
+}
+
 /// Bytes with a meaning in SQL, and those that stand for them on the way.
 #[tokio::test]
 async fn every_byte_arrives_as_it_is() {
