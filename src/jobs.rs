@@ -24,6 +24,7 @@ pub mod quarantine;
 mod reads;
 pub mod retry;
 pub mod sample;
+mod seen;
 pub mod segment;
 pub mod side;
 mod source_wins;

@@ -25,6 +25,7 @@ use super::{
     Error, Plan, Stores,
     patience::{BACKOFF_FIRST, patiently},
     place,
+    seen::Seen,
     side::Side,
 };
 
@@ -41,6 +42,8 @@ pub(super) struct JoinedPass {
     pub(super) began_revision: u64,
     /// What this worker is to the controller: an instance.
     pub(super) client: Arc<Client>,
+    /// What the source was seen to have.
+    pub(super) seen: Arc<Seen>,
 }
 
 /// A record that can't be moved.
@@ -60,7 +63,8 @@ pub(super) struct RefusedRecord<'a> {
 impl JoinedPass {
     /// A pass joined now.
     pub(super) fn joined(id: &str, began_revision: u64, client: &Arc<Client>) -> Self {
-        Self { id: id.to_owned(), since_ms: now_ms(), began_revision, client: client.clone() }
+        let (client, seen) = (client.clone(), Arc::new(Seen::nothing()));
+        Self { id: id.to_owned(), since_ms: now_ms(), began_revision, client, seen }
     }
 
     /// An operation, so that no barrier settles before it ends. `waits` is called with each reason why it can't

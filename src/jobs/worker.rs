@@ -87,7 +87,8 @@ async fn work(
     told(&job);
     stores.check_identities(plan, &job).await?;
     stores.check(plan, &job).await?;
-    let pass = JoinedPass::joined(&job.id, job.began_revision, client);
+    let seen = Arc::new(stores.seen(plan).await);
+    let pass = JoinedPass { seen, ..JoinedPass::joined(&job.id, job.began_revision, client) };
     let context = WorkerContext {
         jobs: jobs.clone(),
         stores: stores.clone(),
@@ -178,7 +179,9 @@ impl WorkerContext {
     /// Claims and works on segments until none is left. False: the job was ended meanwhile.
     async fn lane(&self) -> Result<bool, Error> {
         let (id, instance_id) = (self.pass.id.clone(), self.instance_id.clone());
-        let mut claim = v1::ClaimSegmentRequest { id, instance_id, source: None, target: None };
+        // So that the source has been seen when the target is scanned.
+        let from = if self.pass.seen.remembers() { self.plan.on_target } else { 0 };
+        let mut claim = v1::ClaimSegmentRequest { id, instance_id, from, ..Default::default() };
         loop {
             // Before anything is read, and again at each claim: a url without a region leads elsewhere in
             // another environment, and a table may be recreated.

@@ -18,6 +18,7 @@ mod record_types;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 mod refused;
 mod retried;
+mod seen;
 mod sharing;
 mod source_wins;
 mod tables;
