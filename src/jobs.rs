@@ -64,15 +64,12 @@ pub struct Stores {
 
 impl Stores {
     /// Approximate number of records that a pass reads. `None`: a store does not report it.
-    pub async fn expected(&self, kind: v1::PassKind) -> Option<u64> {
-        let records = async |store: &Arc<dyn Store>| store.estimate().await.ok()?.records;
-        match kind {
-            v1::PassKind::Reverse | v1::PassKind::Sweep => records(&self.target).await,
-            v1::PassKind::Verify | v1::PassKind::Sample => {
-                Some(records(&self.source).await? + records(&self.target).await?)
-            }
-            _ => records(&self.source).await,
+    pub async fn expected(&self, plan: &Plan) -> Option<u64> {
+        let mut expected = 0;
+        for side in [Side::Source, Side::Target].into_iter().filter(|side| plan.reads(*side)) {
+            expected += self.side(side).estimate().await.ok()?.records?;
         }
+        Some(expected)
     }
 
     /// Records before a checkpoint are not read again. So a store that lacks what the pass left in it is

@@ -314,7 +314,7 @@ impl PassArgs {
             let kept = stores.side(written).unmapped().await?;
             dry_run::kept(written, &kept).iter().for_each(|line| out::error(line));
         }
-        plan.expected = stores.expected(kind).await;
+        plan.expected = stores.expected(&plan).await;
         let progress = Progress::new(kind, plan.expected, global.json);
         let done = worker::run(&global.server, &stores, &plan, progress.told(), out::stop_signal()).await;
         let useless = progress.end();

@@ -25,17 +25,23 @@ pub fn pass(job: &v1::Job) -> String {
         (_, _, 1) => "1 worker".to_owned(),
         (_, _, workers) => format!("{workers} workers"),
     };
-    format!("{kind} pass {}, {}, {how}", job.id, scanned(job))
+    format!("{kind} pass {}, {}, {how}", job.id, far(job))
+}
+
+/// Records that it has read, of both stores.
+pub fn read(job: &v1::Job) -> u64 {
+    let counts = job.counts.unwrap_or_default();
+    counts.scanned + counts.checked
 }
 
 /// How much of it is read: `665 of about 3000 records (22 %)`.
-pub fn scanned(job: &v1::Job) -> String {
-    let scanned = job.counts.unwrap_or_default().scanned;
+pub fn far(job: &v1::Job) -> String {
+    let read = read(job);
     match job.expected {
-        0 => format!("{scanned} scanned"),
+        0 => format!("{read} scanned"),
         // More were written meanwhile, or the store's estimate is old.
-        expected if expected < scanned => format!("{scanned} scanned, expected about {expected}"),
-        expected => format!("{scanned} of about {expected} records ({} %)", scanned * 100 / expected),
+        expected if expected < read => format!("{read} scanned, expected about {expected}"),
+        expected => format!("{read} of about {expected} records ({} %)", read * 100 / expected),
     }
 }
 

@@ -167,17 +167,16 @@ impl State {
             }
         }
         let now = Instant::now();
-        let counts = job.counts.unwrap_or_default();
         // What is read counts against the limits, whichever store it is in.
-        let read = counts.scanned + counts.checked;
+        let read = gist::read(job);
         self.seen.push((now, read));
         while self.seen.len() > 2 && now.duration_since(self.seen[1].0) > RATE_OVER {
             self.seen.remove(0);
         }
         let rate = self.rate(now, read);
-        let eta = self.eta(counts.scanned, rate);
+        let eta = self.eta(read, rate);
         if let Some(bar) = &self.bar {
-            bar.set_position(counts.scanned);
+            bar.set_position(read);
             bar.set_message(line(self.kind, job, rate, eta));
             return;
         }
@@ -196,23 +195,23 @@ impl State {
         }
     }
 
-    fn rate(&self, now: Instant, scanned: u64) -> f64 {
+    fn rate(&self, now: Instant, read: u64) -> f64 {
         let Some((since, before)) = self.seen.first() else { return 0.0 };
-        scanned.saturating_sub(*before) as f64 / now.duration_since(*since).as_secs_f64().max(0.001)
+        read.saturating_sub(*before) as f64 / now.duration_since(*since).as_secs_f64().max(0.001)
     }
 
-    fn eta(&self, scanned: u64, rate: f64) -> Option<Duration> {
+    fn eta(&self, read: u64, rate: f64) -> Option<Duration> {
         let expected = self.expected? as f64;
-        let told = scanned as f64 / expected >= ETA_FROM && rate > 0.0;
-        told.then(|| Duration::from_secs(((expected - scanned as f64).max(0.0) / rate) as u64))
+        let told = read as f64 / expected >= ETA_FROM && rate > 0.0;
+        told.then(|| Duration::from_secs(((expected - read as f64).max(0.0) / rate) as u64))
     }
 }
 
 fn line(kind: v1::PassKind, job: &v1::Job, rate: f64, eta: Option<Duration>) -> String {
-    let mut parts = vec![gist::scanned(job)];
+    let mut parts = vec![gist::far(job)];
     let checked = job.counts.unwrap_or_default().checked;
     if checked > 0 {
-        parts.push(format!("{checked} of the target checked"));
+        parts.push(format!("{checked} of them in the target"));
     }
     parts.push(format!("{rate:.0}/s"));
     parts.extend(did(kind, job));
@@ -274,10 +273,10 @@ fn slow(job: &v1::Job) -> Option<String> {
 /// One pass under way, for people: how far it is, then what it did and who works on it.
 pub(super) fn job_lines(job: &v1::Job) -> Vec<String> {
     let tuning = job.tuning.unwrap_or_default();
-    let mut far = vec![gist::scanned(job)];
+    let mut far = vec![gist::far(job)];
     let checked = job.counts.unwrap_or_default().checked;
     if checked > 0 {
-        far.push(format!("{checked} of the target checked"));
+        far.push(format!("{checked} of them in the target"));
     }
     far.extend(left(job).map(|left| format!("about {} left", render::span(left))));
     let mut lines = vec![format!("{} {}: {}", job.id, render::pass_kind(job.kind()), far.join(", "))];
@@ -309,13 +308,13 @@ pub(super) fn job_lines(job: &v1::Job) -> Vec<String> {
 
 /// How long the rest takes at the rate so far.
 fn left(job: &v1::Job) -> Option<Duration> {
-    let scanned = job.counts.unwrap_or_default().scanned;
-    let is_early = (scanned as f64) < job.expected as f64 * ETA_FROM;
+    let read = gist::read(job);
+    let is_early = (read as f64) < job.expected as f64 * ETA_FROM;
     let works = !job.tuning.unwrap_or_default().paused && !job.claims.is_empty();
-    (works && scanned > 0 && job.age_ms > 0 && !is_early)
+    (works && read > 0 && job.age_ms > 0 && !is_early)
         .then(|| {
-            let each_ms = job.age_ms as f64 / scanned as f64;
-            Duration::from_secs((each_ms * job.expected.saturating_sub(scanned) as f64 / 1000.0) as u64)
+            let each_ms = job.age_ms as f64 / read as f64;
+            Duration::from_secs((each_ms * job.expected.saturating_sub(read) as f64 / 1000.0) as u64)
         })
         .filter(|left| !left.is_zero())
 }
@@ -361,7 +360,7 @@ mod tests {
         let job = v1::Job { segments: 17, counts: Some(counts), claims, tuning, ..Default::default() };
         assert_eq!(
             line(v1::PassKind::Full, &job, 20.0, None),
-            "0 scanned, 340 of the target checked, 20/s, 0 copied, segments 0/17, slow: at its limit of 20 records/s"
+            "340 scanned, 340 of them in the target, 20/s, 0 copied, segments 0/17, slow: at its limit of 20 records/s"
         );
     }
 
