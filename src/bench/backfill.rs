@@ -97,7 +97,8 @@ impl Backfill {
     pub(super) async fn run(self) -> anyhow::Result<Figures> {
         let is_item = self.target.as_ref().is_some_and(|url| url.starts_with("dynamodb:"));
         let not_of_items = [(self.columns, "--columns"), (self.ledger, "--ledger")];
-        for (_, flag) in not_of_items.iter().filter(|(is_given, _)| is_item && *is_given) {
+        let refused = not_of_items.into_iter().find(|(is_given, _)| is_item && *is_given);
+        if let Some((_, flag)) = refused {
             anyhow::bail!(
                 "{flag}: DynamoDB has items, not columns; leave it out, or give a --target that is SQL"
             );
