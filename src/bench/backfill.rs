@@ -248,9 +248,9 @@ impl Backfill {
         plan: &Plan,
         met: impl Fn(v1::PassCounts) -> u64,
     ) -> anyhow::Result<Ran> {
-        let plan = Plan { expected: stores.expected(plan).await, ..plan.clone() };
+        let plan = stores.measured(plan.clone()).await;
         let (begun, shown) = (Instant::now(), Shown::new());
-        let evidence = worker::run(server, stores, &plan, shown.told(), std::future::pending()).await?;
+        let evidence = worker::run(server, stores, &plan, shown.callback(), std::future::pending()).await?;
         let elapsed_s = begun.elapsed().as_secs_f64();
         let progress_off_points = shown.off_points().map(|off| round(off, 1));
         let met = met(evidence.counts.unwrap_or_default());

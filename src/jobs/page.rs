@@ -138,9 +138,6 @@ impl Stores {
                 done
             }
         };
-        if scanned == Side::Source {
-            page.records.iter().for_each(|(id, record)| pass.seen.add(id, record.version));
-        }
         Ok(done)
     }
 

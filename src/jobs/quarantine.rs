@@ -25,8 +25,8 @@ use super::{
     Error, Plan, Stores,
     patience::{BACKOFF_FIRST, patiently},
     place,
-    seen::Seen,
     side::Side,
+    source_versions::SourceVersions,
 };
 
 pub use row::{Row, Rows};
@@ -42,8 +42,8 @@ pub(super) struct JoinedPass {
     pub(super) began_revision: u64,
     /// What this worker is to the controller: an instance.
     pub(super) client: Arc<Client>,
-    /// What the source was seen to have.
-    pub(super) seen: Arc<Seen>,
+    /// Versions that this worker's scans of the source have met.
+    pub(super) source_versions: Arc<SourceVersions>,
 }
 
 /// A record that can't be moved.
@@ -63,8 +63,9 @@ pub(super) struct RefusedRecord<'a> {
 impl JoinedPass {
     /// A pass joined now.
     pub(super) fn joined(id: &str, began_revision: u64, client: &Arc<Client>) -> Self {
-        let (client, seen) = (client.clone(), Arc::new(Seen::nothing()));
-        Self { id: id.to_owned(), since_ms: now_ms(), began_revision, client, seen }
+        let source_versions = Arc::new(SourceVersions::disabled());
+        let (id, client) = (id.to_owned(), client.clone());
+        Self { id, since_ms: now_ms(), began_revision, client, source_versions }
     }
 
     /// An operation, so that no barrier settles before it ends. `waits` is called with each reason why it can't

@@ -138,6 +138,12 @@ impl WorkerContext {
             if !self.tell(&mut checkpoint, &pace).await? {
                 return Ok(());
             }
+            // Not before the controller has the checkpoint: nobody scans this page again.
+            if side == Side::Source && left.is_none() {
+                page.records
+                    .iter()
+                    .for_each(|(id, record)| self.pass.source_versions.add(id, record.version));
+            }
             if left.is_some() {
                 ahead = self.read_ahead(side, segment, left, &pace);
             } else if let Some(more) = more {
@@ -179,6 +185,10 @@ impl WorkerContext {
         checkpoint.findings.clear();
         checkpoint.witness = None;
         lock(pace).tune(told.claimed, told.tuning.unwrap_or_default());
+        if told.lost {
+            // Another worker scans that segment, and may meet something else there.
+            self.pass.source_versions.clear();
+        }
         Ok(!told.lost)
     }
 

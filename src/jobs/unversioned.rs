@@ -110,7 +110,8 @@ impl Stores {
         pass: &JoinedPass,
         page: &Page,
     ) -> Result<Done, Error> {
-        let unknown = page.records.iter().filter(|(id, record)| !pass.seen.has(id, record.version));
+        let unknown =
+            page.records.iter().filter(|(id, record)| !pass.source_versions.has(id, record.version));
         let (ids, unknown): (Vec<Id>, Vec<_>) = unknown.map(|of| (of.0.clone(), of)).unzip();
         let versions = self.ask(plan, Side::Source, &ids, |store, ids| store.get_versions(ids)).await?;
         let (mut newer, mut older) = (Vec::new(), Vec::new());

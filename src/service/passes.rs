@@ -155,14 +155,14 @@ impl Passes {
         self.operate.change(key, &Change::MakeTarget, mutation).await.map(drop)
     }
 
-    /// Hands out an unfinished segment that nobody works on, to a worker with the pass's tables: one of those from `from`
-    /// on, if there is any.
+    /// Hands out an unfinished segment that nobody works on, to a worker with the pass's tables: one of those from
+    /// `prefer_from` on, if there is any.
     pub async fn claim(
         &self,
         id: &str,
         instance_id: &str,
         tables: &PassTables,
-        from: u32,
+        prefer_from: u32,
     ) -> Result<Claimed, operate::Error> {
         let mut job = self.job(id)?;
         if job.drains() {
@@ -178,7 +178,7 @@ impl Passes {
             let pass = Self::pass(&mut live, &job);
             let free = |claim: &Option<Claim>| claim.as_ref().is_none_or(|claim| !self.holds(claim));
             let of = pass.claims.len();
-            let from = (from as usize).min(of);
+            let from = (prefer_from as usize).min(of);
             let at = (from..of)
                 .chain(0..from)
                 .find(|at| !pass.record.segments[*at].done && free(&pass.claims[*at]));

@@ -25,11 +25,14 @@ impl Shown {
         Self { began: Instant::now(), shares: Arc::default() }
     }
 
-    /// What hears of the pass.
-    pub(super) fn told(&self) -> impl Fn(&v1::Job) + Send + use<> + 'static {
+    /// Records the progress of a pass. A share of an unknown number is none.
+    pub(super) fn callback(&self) -> impl Fn(&v1::Job) + Send + use<> + 'static {
         let Self { began, shares } = self.clone();
         move |job| {
-            let share = gist::read(job) as f64 / job.expected.max(1) as f64;
+            if job.expected == 0 {
+                return;
+            }
+            let share = gist::read(job) as f64 / job.expected as f64;
             let shown = (began.elapsed().as_secs_f64(), share);
             shares.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
         }
@@ -69,10 +72,11 @@ mod tests {
     fn what_both_scans_have_read_is_the_share() {
         let shown = Shown::new();
         let counts = v1::PassCounts { scanned: 30, checked: 20, ..Default::default() };
-        shown.told()(&v1::Job { expected: 200, counts: Some(counts), ..Default::default() });
+        shown.callback()(&v1::Job { counts: Some(counts), ..Default::default() });
+        shown.callback()(&v1::Job { expected: 200, counts: Some(counts), ..Default::default() });
         let shares: Vec<f64> =
             shown.shares.lock().expect("nobody panics").iter().map(|(_, share)| *share).collect();
-        assert_eq!(shares, [0.25]);
+        assert_eq!(shares, [0.25], "none while nobody knows how many there are");
         assert!(shown.off_points().is_some());
     }
 }

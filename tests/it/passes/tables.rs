@@ -133,7 +133,7 @@ async fn a_later_pass_of_another_source_is_refused_before_it_begins() {
         instance_id: "b".to_owned(),
         source: identity(THERE),
         target: identity("target"),
-        from: 0,
+        prefer_from: 0,
     };
     for claim in [claim.clone(), v1::ClaimSegmentRequest { source: None, ..claim }] {
         let refused = controller.jobs().await.claim_segment(claim).await.unwrap_err();

@@ -1,6 +1,8 @@
-//! What the scan of the source has seen, the scan of the target does not look up.
+//! The scan of the target skips look-ups for records that the scan of the source has already read.
 
 use std::sync::atomic::Ordering::SeqCst;
+
+use cutover_store::Estimate;
 
 use super::{hooked::Hooked, *};
 
@@ -33,7 +35,7 @@ fn equal(records: u64) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_source_was_seen_to_have_is_not_looked_up_again() {
+async fn what_the_scan_of_the_source_has_met_is_not_looked_up_again() {
     let (_dir, controller) = started().await;
     for plan in plans() {
         let (asked, evidence) = asked(&controller, &equal(500), &plan).await;
@@ -45,7 +47,7 @@ async fn what_the_source_was_seen_to_have_is_not_looked_up_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_target_has_alone_or_newer_is_found_all_the_same() {
+async fn what_the_target_has_alone_or_newer_is_still_found() {
     let (_dir, controller) = started().await;
     for plan in plans() {
         let world = equal(500);
@@ -80,8 +82,43 @@ async fn a_target_that_is_still_to_be_filled_is_scanned_first() {
         world.target.remove(&id(n));
     }
     let [.., full] = plans();
+    let full = world.stores().measured(full).await;
+    assert_eq!((full.expected, full.source_first), (Some(500 + 100), false));
     let (asked, evidence) = asked(&controller, &world, &full).await;
     assert!(asked > 0 && evidence.clean, "{evidence:?}");
     assert_eq!(counts(&evidence).copied, 400);
     assert_eq!(counts(&evidence).checked, 100, "and not what the pass itself has copied");
+}
+
+/// The plan for a source of 500 records, of which the target has all, or 10 that fit into a page.
+async fn measured(kind: v1::PassKind, estimates: [Option<u64>; 2], is_filled: bool) -> Plan {
+    let world = equal(500);
+    if !is_filled {
+        (10..500).for_each(|n| world.target.remove(&id(n)));
+    }
+    let [source, target] = [&world.source, &world.target].map(Hooked::new);
+    let [source, target] = [(source, estimates[0]), (target, estimates[1])].map(|(store, records)| {
+        Arc::new(Hooked { estimate: Some(Estimate { records, bytes: None }), ..store })
+    });
+    let stores = Stores { source, target, ..world.stores() };
+    let mut plan = Plan { on_target: 2, ..plan(kind) };
+    plan.limits.chunk_bytes = 1_000;
+    stores.measured(plan).await
+}
+
+#[tokio::test]
+async fn an_unknown_or_old_estimate_neither_hides_nor_halves_what_a_pass_reads() {
+    for kind in [v1::PassKind::Full, v1::PassKind::Verify] {
+        for estimates in [[Some(500), None], [Some(500), Some(0)], [None, Some(500)], [Some(0), Some(500)]] {
+            let plan = measured(kind, estimates, true).await;
+            assert_eq!((plan.expected, plan.source_first), (Some(1_000), true), "{kind:?} {estimates:?}");
+        }
+        let plan = measured(kind, [None, None], true).await;
+        assert_eq!((plan.expected, plan.source_first), (None, true), "nobody knows");
+        for old in [None, Some(0), Some(500)] {
+            let plan = measured(kind, [Some(500), old], false).await;
+            let is_comparison = kind == v1::PassKind::Verify;
+            assert_eq!((plan.expected, plan.source_first), (Some(510), is_comparison), "{kind:?} {old:?}");
+        }
+    }
 }
