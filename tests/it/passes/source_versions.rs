@@ -102,7 +102,7 @@ async fn measured(kind: v1::PassKind, estimates: [Option<u64>; 2], is_filled: bo
     });
     let stores = Stores { source, target, ..world.stores() };
     let mut plan = Plan { on_target: 2, ..plan(kind) };
-    plan.limits.chunk_bytes = 1_000;
+    plan.limits.chunk_bytes = 10_000;
     stores.measured(plan).await
 }
 
