@@ -138,7 +138,6 @@ impl WorkerContext {
             if !self.tell(&mut checkpoint, &pace).await? {
                 return Ok(());
             }
-            // Not before the controller has the checkpoint: nobody scans this page again.
             if side == Side::Source && left.is_none() {
                 page.records
                     .iter()
@@ -185,10 +184,7 @@ impl WorkerContext {
         checkpoint.findings.clear();
         checkpoint.witness = None;
         lock(pace).tune(told.claimed, told.tuning.unwrap_or_default());
-        if told.lost {
-            // Another worker scans that segment, and may meet something else there.
-            self.pass.source_versions.clear();
-        }
+        self.pass.source_versions.clear_if(told.lost);
         Ok(!told.lost)
     }
 

@@ -65,7 +65,8 @@ impl SourceVersions {
         self.len > 0
     }
 
-    /// The source has this version. Version 0 is not added: a service without an SDK deletes such a record without a
+    /// The source has this version. Not before the controller has the page's checkpoint, after which nobody scans it
+    /// again. Version 0 is not added: a service without an SDK deletes such a record without a
     /// trace.
     pub(super) fn add(&self, id: &Id, version: Version) {
         let Some((at, hash)) = self.place(id, version) else { return };
@@ -79,9 +80,11 @@ impl SourceVersions {
         self.place(id, version).is_some_and(|(at, hash)| self.lock()[at].contains(&hash))
     }
 
-    /// Removes everything.
-    pub(super) fn clear(&self) {
-        *self.lock() = vec![[0; WAYS]; self.len];
+    /// Removes everything if a claim was lost: another worker scans that segment, and may meet something else there.
+    pub(super) fn clear_if(&self, is_lost: bool) {
+        if is_lost {
+            *self.lock() = vec![[0; WAYS]; self.len];
+        }
     }
 
     fn place(&self, id: &Id, version: Version) -> Option<(usize, u64)> {
@@ -145,7 +148,9 @@ mod tests {
         assert!(!cache.has(&id(1), Version::ZERO));
         cache.add(&id(1), Version(1));
         assert!(cache.has(&id(1), Version(1)));
-        cache.clear();
+        cache.clear_if(false);
+        assert!(cache.has(&id(1), Version(1)));
+        cache.clear_if(true);
         assert!(!cache.has(&id(1), Version(1)));
         let disabled = SourceVersions::disabled();
         disabled.add(&id(1), Version(1));
