@@ -27,6 +27,7 @@ mod server;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod split;
 mod spread;
+mod triggers;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use batch::{
@@ -71,6 +72,9 @@ pub use server::ServerOptions;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use server::{Database, Facts, Statement, whole_seconds};
 pub(super) use spread::spread;
+#[cfg(feature = "mysql")]
+pub(super) use triggers::OWN_SESSION;
+pub(super) use triggers::{is_own, removal, triggers};
 
 use super::{StoreError, Version};
 use cutover_core::outcome::ErrorClass;

@@ -32,11 +32,14 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope, Segment,
-    Store, StoreError, Version,
+    Copied, Cursor, Estimate, Id, Identity, Leftover, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
+    Segment, Store, StoreError, Trigger, Version,
     mapping::{Dialect, SqlTable, create_child_sql, create_sql},
     scan::Gathered,
-    sql::{KeyKind, Keys, LedgerId, ROUNDS, check_new, column_of, no_child, permanent, spread, swallowed},
+    sql::{
+        KeyKind, Keys, LedgerId, ROUNDS, check_new, column_of, no_child, permanent, spread, swallowed,
+        triggers,
+    },
 };
 use cutover_core::outcome::ErrorClass;
 use error::{read_error, set_up_error, write_error};
@@ -317,12 +320,8 @@ impl Store for SqliteStore {
 
     async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
         let table = &self.layout.table;
-        let columns = async |table: &str| {
-            let columns =
-                sqlx::query_as("SELECT name, type FROM pragma_table_xinfo(?1)").bind(table.to_owned());
-            let columns: Result<Vec<(String, String)>, _> = columns.fetch_all(&self.readers).await;
-            columns.map_err(read_error)
-        };
+        let columns =
+            async |table: &str| schema::shown_columns(&self.readers, table).await.map_err(read_error);
         let mut unmapped = table.unmapped(columns(&table.name).await?);
         for child in table.children() {
             unmapped.extend(child.unmapped(columns(&child.table).await?));
@@ -333,6 +332,14 @@ impl Store for SqliteStore {
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {
         let mut connection = self.readers.acquire().await.map_err(read_error)?;
         warnings::warnings(&mut connection, &self.layout.table).await.map_err(read_error)
+    }
+
+    fn triggers(&self) -> Vec<Trigger> {
+        triggers(Dialect::Sqlite, &self.layout.table, &Keys::default(), |name| format!("\"{name}\""))
+    }
+
+    async fn remove(&self, what: Leftover, dry_run: bool) -> Result<Vec<String>, StoreError> {
+        self.removed(what, dry_run).await
     }
 
     /// The exact number of records: a walk over the table without the values.

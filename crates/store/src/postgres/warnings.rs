@@ -6,7 +6,7 @@ use super::{
     super::{
         StoreError,
         mapping::{Dialect, SqlTable, Versions},
-        sql::{Calls, Statement, no_foreign_key, referred, referring},
+        sql::{Calls, Statement, is_own, no_foreign_key, referred, referring},
     },
     ledger::regclass,
     server::text,
@@ -112,7 +112,8 @@ async fn warnings_of(
             ),
         }
     };
-    Ok(rows.iter().map(warning).collect())
+    let others = rows.iter().filter(|row| !(text(row, 0) == "trigger" && is_own(&text(row, 1))));
+    Ok(others.map(warning).collect())
 }
 
 /// Asks for the foreign keys that may delete or change rows of the table.

@@ -4,7 +4,7 @@ mod children;
 
 use std::path::Path;
 
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
     super::{
@@ -169,6 +169,15 @@ async fn columns(connection: &mut SqliteConnection, table: &str) -> Result<Vec<S
          FROM pragma_table_xinfo('{table}')"
     );
     sqlx::query(AssertSqlSafe(columns)).fetch_all(connection).await
+}
+
+/// Name and type of each column, for people.
+pub(super) async fn shown_columns(
+    readers: &SqlitePool,
+    table: &str,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let columns = "SELECT name, type FROM pragma_table_xinfo(?1)";
+    sqlx::query_as(columns).bind(table.to_owned()).fetch_all(readers).await
 }
 
 const VIEW: &str = "it is a view: name the table behind it";

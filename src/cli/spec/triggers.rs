@@ -1,0 +1,63 @@
+//! `spec triggers`: with which a program without the SDK takes part beside a ledger.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use cutover_store::spec::Missing;
+use serde_json::json;
+
+use super::super::{Global, exit::Failure, out, passes};
+use crate::jobs::side::Side;
+
+/// What `spec triggers` takes.
+#[derive(Debug, clap::Args)]
+pub(in super::super) struct Triggers {
+    /// The file that names both stores: docs/spec.md
+    spec: PathBuf,
+    /// The store that the program writes
+    #[arg(long, value_enum, default_value = "source")]
+    side: Side,
+}
+
+impl Triggers {
+    pub(super) async fn run(self, global: &Global) -> anyhow::Result<()> {
+        let spec = passes::read(&self.spec)?;
+        if spec.ttl.is_some() {
+            let what = "with ttl there are no triggers: the removal of an expired row would leave a tombstone above newer \
+                        writes. Stop programs without the SDK before the migration begins";
+            return Err(Failure::refused(what, Vec::new()).into());
+        }
+        let name = self.side.name();
+        let section = match self.side {
+            Side::Source => &spec.source,
+            Side::Target => &spec.target,
+        };
+        let store = section.open(Missing::Refuse, |name| std::env::var(name).ok()).await;
+        let store = store.with_context(|| format!("the {name}"))?;
+        let triggers = store.triggers();
+        if triggers.is_empty() {
+            let what = format!(
+                "the {name} has no ledger, so there are no triggers for it: a row that a program deletes takes its version \
+                 with it. In SQL, set versions = \"ledger\" in the {name}'s section. Else stop the program before the \
+                 migration begins"
+            );
+            return Err(Failure::refused(what, Vec::new()).into());
+        }
+        if global.json {
+            let all = triggers.iter().map(|it| json!({ "create": it.create, "drop": it.drop }));
+            out::json(&json!({ "side": name, "triggers": all.collect::<Vec<_>>() }));
+            return Ok(());
+        }
+        out::line(&format!(
+            "-- Triggers for programs that write the {name} without the SDK. Nothing was created."
+        ));
+        out::line(
+            "-- Run them as a user who may write the ledger. Stop the programs before the last backfill",
+        );
+        out::line("-- (docs/guides/existing-tables.md). To remove the triggers:");
+        let drops = triggers.iter().filter(|it| !it.drop.is_empty());
+        drops.for_each(|it| out::line(&format!("--     {};", it.drop)));
+        triggers.iter().for_each(|it| out::line(&format!("\n{};", it.create)));
+        Ok(())
+    }
+}
