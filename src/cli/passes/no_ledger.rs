@@ -1,0 +1,27 @@
+//! A dry run of a source whose ledger has yet to be created, so that nobody has to touch the database to try a spec.
+
+use cutover_store::{
+    mapping::Versions,
+    spec::{Missing, OpenError, Spec, StoreSpec},
+};
+
+/// The spec with a source that is read without versions, and the error about its ledger. `None`: the source has what it
+/// needs, or can't be read like that either.
+pub(super) async fn without(spec: &Spec) -> Option<(Spec, OpenError)> {
+    let lookup = |name: &str| std::env::var(name).ok();
+    let has_ledger = spec.source.tables().any(|(_, table)| table.versions == Versions::Ledger);
+    let error =
+        if has_ledger { spec.source.open(Missing::Refuse, lookup).await.err()? } else { return None };
+    let source = bare(&spec.source);
+    let can_be_read = source.open(Missing::Refuse, lookup).await.is_ok();
+    (super::is_absent(&error) && can_be_read).then(|| (Spec { source, ..spec.clone() }, error))
+}
+
+fn bare(store: &StoreSpec) -> StoreSpec {
+    let mut bare = store.clone();
+    bare.versions = Versions::Absent;
+    for it in &mut bare.types {
+        it.store.versions = Versions::Absent;
+    }
+    bare
+}

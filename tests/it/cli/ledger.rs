@@ -1,0 +1,144 @@
+//! A table with a ledger from the first look at it to the end: a dry run before the ledger is there, a program that takes part
+//! by triggers, and what is dropped at the end.
+
+use cutover_store::spec::{Missing, Spec};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{at, draft_sql::Admin};
+use crate::support::server::{Controller, given};
+
+/// `types`: of tenant and key.
+async fn lives_beside_a_program(admin: Admin, url: &str, types: [&str; 2]) {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let server = controller.url.as_str();
+    at(server, "create orders --source one --target other").await.done();
+    let name = format!("beside_{}", std::process::id());
+    admin
+        .sql(format!(
+            "CREATE TABLE {name} (org {} NOT NULL, id {} NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (org, id)); \
+             INSERT INTO {name} VALUES ('t', 'a', 1), ('t', 'b', 2), ('t', 'c', 3)",
+            types[0], types[1]
+        ))
+        .await;
+    let text = format!(
+        "migration = \"orders\"\nresidual_ms = 0\nquarantine_table = \"q_{name}\"\n[source]\nurl = \"{url}\"\n\
+         table = \"{name}\"\ntenant = \"org\"\nkey = \"id\"\nversions = \"ledger\"\n\
+         columns = [{{ name = \"n\", type = \"bigint\" }}]\n\
+         [target]\nurl = \"sqlite:{}/target.db\"\ntable = \"orders\"\ncolumns = [{{ name = \"n\", type = \"bigint\" }}]\n",
+        dir.path().display()
+    );
+    let (path, spec) = (dir.path().join("orders.toml"), text.parse::<Spec>().unwrap());
+    std::fs::write(&path, &text).unwrap();
+    let path = path.display().to_string();
+
+    // Nothing has been created yet.
+    for verb in ["backfill", "verify"] {
+        let dry = at(server, &format!("{verb} {path} --create-tables --dry-run")).await;
+        assert_eq!(dry.code, 0, "{dry:?}");
+        assert!(dry.out.contains("checked 3 records of the source: all fit"), "{dry:?}");
+        assert!(dry.err.contains("no ledger yet, so its records are read without versions"), "{dry:?}");
+        assert!(dry.err.contains("CREATE TABLE") && dry.err.contains("a random number"), "{dry:?}");
+    }
+    let error = at(server, &format!("spec triggers {path}")).await;
+    assert!(error.code == 1 && error.err.contains(&format!("cutover_ledger_{name}")), "{error:?}");
+    let opened = spec.source.open(Missing::Refuse, |_| None).await.err().unwrap().to_string();
+    admin.sql(opened.split_once("has to stay:\n").unwrap().1.to_owned()).await;
+    let said = at(server, &format!("backfill {path} --create-tables")).await;
+    assert!(said.code == 0 && said.out.contains("3 copied"), "{said:?}");
+
+    // The printed text as it is, and then a program.
+    let printed = at(server, &format!("spec triggers {path}")).await.done();
+    let listed = at(server, &format!("spec triggers {path} --json")).await.object();
+    let created = listed["triggers"].as_array().unwrap();
+    assert!(!created.is_empty() && created.iter().all(|it| printed.contains(it["create"].as_str().unwrap())));
+    at(server, &format!("spec triggers {path} --side target"))
+        .await
+        .refused(&["the target has no ledger", "versions = \"ledger\""]);
+    let expiring = dir.path().join("expiring.toml");
+    std::fs::write(&expiring, text.replacen("\n[source]", "\nttl = \"n\"\n[source]", 1)).unwrap();
+    at(server, &format!("spec triggers {}", expiring.display()))
+        .await
+        .refused(&["with ttl there are no triggers"]);
+    admin.sql(printed).await;
+    admin
+        .sql(format!(
+            "UPDATE {name} SET n = 10 WHERE id = 'a'; DELETE FROM {name} WHERE id = 'b'; \
+             INSERT INTO {name} VALUES ('t', 'd', 4)"
+        ))
+        .await;
+    let said = at(server, &format!("backfill {path}")).await;
+    assert!(said.code == 0 && said.out.contains("3 copied"), "{said:?}");
+    assert!(!said.err.contains("cutover_stamp"), "{said:?}");
+    let source = spec.source.open(Missing::Refuse, |_| None).await.unwrap();
+    let target = spec.target.open(Missing::Refuse, |_| None).await.unwrap();
+    for key in ["a", "b", "c", "d"] {
+        let id = cutover_store::Id::new("t", key).unwrap();
+        let [one, other] = [source.get(&id).await.unwrap(), target.get(&id).await.unwrap()];
+        assert_eq!(one, other, "{key}");
+        assert_eq!(one.unwrap().is_tombstone(), key == "b");
+    }
+    let said = at(server, &format!("verify {path}")).await;
+    assert!(said.code == 0, "{said:?}");
+
+    // The end.
+    at(server, &format!("clean {path}")).await.refused(&["orders has not ended", "cutover finish orders"]);
+    at(server, "ramp orders --dual 100 --wait --timeout 20s").await.done();
+    at(server, "rollback orders --reason slow").await.done();
+    at(server, "ack orders --reason seen").await.done();
+    assert_eq!(at(server, "wait orders --timeout 20").await.code, 0);
+    let told = at(server, "abandon orders --reason slow").await.done();
+    assert!(told.contains("cutover clean SPEC"), "{told}");
+    let service = controller.sdk("one").await;
+    at(server, &format!("clean {path} --yes"))
+        .await
+        .refused(&["instances are registered", "--other-service"]);
+    drop(service);
+    at(server, "evict one --force --reason gone").await.done();
+    let last = at(server, &format!("clean {path}")).await;
+    let ledger = format!("cutover_ledger_{name}");
+    assert!(last.out.contains("would drop:") && last.out.contains(&ledger), "{last:?}");
+    assert!(last.out.contains(&format!("q_{name}")), "{last:?}");
+    assert!(last.out.contains("ALTER TABLE orders DROP COLUMN cutover_version"), "{last:?}");
+    last.refused(&["nothing was dropped", "--yes"]);
+    let dry = at(server, &format!("clean {path} --dry-run --json")).await.object();
+    assert_eq!(dry["dropped"], json!(false), "{dry}");
+    let done = at(server, &format!("clean {path} --yes")).await.done();
+    assert!(done.contains("drops:"), "{done}");
+    // The program goes on, without its triggers.
+    admin.sql(format!("UPDATE {name} SET n = 11; DELETE FROM {name} WHERE id = 'a'")).await;
+    assert!(
+        spec.source
+            .open(Missing::Refuse, |_| None)
+            .await
+            .is_err_and(|error| error.to_string().contains(&ledger))
+    );
+    at(server, "delete orders").await.done();
+    let again = at(server, &format!("clean {path} --yes")).await.done();
+    assert!(again.contains("nothing to drop"), "{again}");
+    std::fs::write(&path, text.replace("migration = \"orders\"", "migration = \"order\"")).unwrap();
+    at(server, &format!("clean {path}")).await.refused(&["knows no migration order"]);
+    admin.sql(format!("DROP TABLE {name}")).await;
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sqlite_table_and_its_program() {
+    let dir = TempDir::new().unwrap();
+    let url = format!("sqlite:{}/shop.db", dir.path().display());
+    lives_beside_a_program(Admin::connect(&url).await, &url, ["TEXT", "TEXT"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mariadb_table_and_its_program() {
+    let Some(url) = given("CUTOVER_TEST_MYSQL") else { return };
+    let types = ["VARBINARY(256)", "VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"];
+    lives_beside_a_program(Admin::connect(&url).await, &url, types).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_table_and_its_program() {
+    let Some(url) = given("CUTOVER_TEST_POSTGRES") else { return };
+    lives_beside_a_program(Admin::connect(&url).await, &url, ["text", "varchar(64)"]).await;
+}
