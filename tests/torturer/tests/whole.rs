@@ -1,5 +1,5 @@
-//! The product survives a minute of torture over real servers, DynamoDB Local and MariaDB: `tests/run` starts
-//! them.
+//! The product survives a minute of torture over real servers, from DynamoDB Local to MariaDB and from ledger to ledger:
+//! `tests/run` starts them.
 #![allow(clippy::unwrap_used)] // A test that panics has failed.
 
 use std::process::Command;
@@ -22,12 +22,25 @@ fn a_minute_of_torture_loses_nothing() {
     let (Some(source), Some(target)) = (url("CUTOVER_TEST_DYNAMODB"), url("CUTOVER_TEST_MYSQL")) else {
         return;
     };
+    loses_nothing(&source, &target, "60");
+}
+
+/// Entry and row are two things here, which kills and cuts come between.
+#[test]
+fn torture_from_ledger_to_ledger_loses_nothing() {
+    let (Some(source), Some(target)) = (url("CUTOVER_TEST_MYSQL"), url("CUTOVER_TEST_POSTGRES")) else {
+        return;
+    };
+    loses_nothing(&format!("ledger+{source}"), &format!("ledger+{target}"), "40");
+}
+
+fn loses_nothing(source: &str, target: &str, seconds: &str) {
     if cfg!(not(feature = "servers")) {
         eprintln!("built without the servers: --features servers");
         return;
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover-torture"));
-    command.args(["run", "--seconds", "60", "--source", &source, "--target", &target]);
+    command.args(["run", "--seconds", seconds, "--source", source, "--target", target]);
     let ran = command.output().unwrap();
     let (out, error) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     let last = out.lines().last().unwrap_or_else(|| panic!("it ended early: {error}"));
