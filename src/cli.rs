@@ -3,7 +3,6 @@
 mod backup;
 #[cfg(feature = "sqlite")]
 mod bench;
-mod clean;
 mod completions;
 mod connect;
 mod doctor;
@@ -170,12 +169,6 @@ enum Verb {
     Passes(passes::Verb),
     #[command(flatten)]
     Spec(spec::Verb),
-    /// Drop the ledgers and the quarantine of a migration that has ended
-    ///
-    /// Refused until the controller says that it is finished, abandoned or deleted, and while services with the SDK run.
-    /// Without --yes it lists what it would drop. It never changes the tables with your records; it says what stays in
-    /// them.
-    Clean(clean::Clean),
     #[command(flatten)]
     Guards(guards::Verb),
     #[command(flatten)]
@@ -288,7 +281,6 @@ impl Cli {
             Verb::Routing(verb) => verb.run(&global).await,
             Verb::Passes(verb) => verb.run(&global).await,
             Verb::Spec(verb) => verb.run(&global).await,
-            Verb::Clean(clean) => clean.run(&global).await,
             Verb::Guards(verb) => verb.run(&global).await,
             Verb::Policy(verb) => verb.run(&global).await,
             Verb::Plan(verb) => verb.run(&global).await,

@@ -168,30 +168,18 @@ impl Verb {
                 return Ok(render::changed(global, &answered, &Waits::None));
             }
             Self::Abandon { key, change } => {
-                let dry_run = change.dry_run;
                 let request = v1::AbandonRequest { mutation: Some(change.to_wire()), key };
-                let code = render::changed(global, &answer(admin.abandon(request)).await?, &Waits::None);
-                return Ok(then_clean(global, code, dry_run));
+                render::changed(global, &answer(admin.abandon(request)).await?, &Waits::None);
             }
             Self::Finish { key, confirm, overrides, change } => {
-                let (mutation, dry_run) = (Some(change.to_wire()), change.dry_run);
+                let mutation = Some(change.to_wire());
                 let request = v1::FinishRequest { mutation, key, confirm, override_gates: overrides };
                 let answered = answer(admin.finish(request)).await?;
-                return Ok(then_clean(global, render::changed(global, &answered, &Waits::None), dry_run));
+                return Ok(render::changed(global, &answered, &Waits::None));
             }
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Says what is left to do once a migration has ended. The controller does not know the databases.
-fn then_clean(global: &Global, code: ExitCode, dry_run: bool) -> ExitCode {
-    if code == ExitCode::SUCCESS && !dry_run && !global.json {
-        out::line(
-            "ledgers and quarantine stay. Once no service opens the tables with the SDK: cutover clean SPEC",
-        );
-    }
-    code
 }
 
 /// At level linearizable a fence has to be set.

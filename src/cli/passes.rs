@@ -256,7 +256,8 @@ impl PassArgs {
             && !global.json
         {
             out::error(&format!(
-                "warning: the source has no ledger yet, so its records are read without versions. Before a pass: {error}"
+                "warning: the source has no ledger, so its records are read without versions. If it had one before, restore \
+                 it from a backup. Before a pass: {error}"
             ));
         }
         let opened = without.as_ref().map_or(&spec, |(without, _)| without);

@@ -30,9 +30,9 @@ pub(super) enum Does {
     /// decide is marked with NOT DECIDED. The end has what the source's table lacks, and the statements that create the
     /// target's table, or what an existing one lacks. Nothing is written.
     Init(init::Init),
-    /// Print the triggers with which a program without the SDK takes part beside a ledger
+    /// Print triggers that stamp what a program without the SDK writes
     ///
-    /// They stamp each row that such a program writes or deletes, so a backfill copies it. The store is opened and checked;
+    /// Each row that such a program writes or deletes gets a new version in the ledger, so a backfill copies it. The store is opened and checked;
     /// nothing is written. docs/guides/existing-tables.md says until when such a program may run.
     Triggers(triggers::Triggers),
 }

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use futures::future::{BoxFuture, try_join_all};
 
 use super::{
-    Copied, Cursor, EqualIds, Estimate, Id, Identity, KeyRange, Leftover, Listed, Page, Pressure, Put,
-    PutAll, Record, ScanOrder, Scope, Segment, Store, StoreError, Trigger, Version, identity::short,
+    Copied, Cursor, EqualIds, Estimate, Id, Identity, KeyRange, Listed, Page, Pressure, Put, PutAll, Record,
+    ScanOrder, Scope, Segment, Store, StoreError, Trigger, Version, identity::short,
 };
 use cutover_core::outcome::ErrorClass;
 
@@ -287,14 +287,6 @@ impl Store for ByPrefix {
 
     fn triggers(&self) -> Vec<Trigger> {
         self.types.iter().flat_map(|it| it.store.triggers()).collect()
-    }
-
-    async fn remove(&self, what: Leftover, dry_run: bool) -> Result<Vec<String>, StoreError> {
-        let mut statements = Vec::new();
-        for it in &self.types {
-            statements.extend(it.store.remove(what, dry_run).await?);
-        }
-        Ok(statements)
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

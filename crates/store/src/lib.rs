@@ -292,16 +292,10 @@ pub trait Store: Any + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// The statements that create triggers, with which programs without the SDK take part: each stamps what such a program
-    /// writes. Empty: the versions are not in a ledger, so there are none.
+    /// The statements that create triggers for programs without the SDK: what such a program writes gets a version in the
+    /// ledger. Empty: the table has no ledger.
     fn triggers(&self) -> Vec<Trigger> {
         Vec::new()
-    }
-
-    /// Removes what only Cutover uses, and returns the statements. Empty: there is nothing, or the store has no statements
-    /// for it. Whoever opens the table with the SDK afterwards fails. `dry_run`: only returns them.
-    async fn remove(&self, _what: Leftover, _dry_run: bool) -> Result<Vec<String>, StoreError> {
-        Ok(Vec::new())
     }
 
     /// Approximate size.
@@ -311,22 +305,13 @@ pub trait Store: Any + Send + Sync {
     async fn pressure(&self) -> Result<Pressure, StoreError>;
 }
 
-/// A trigger with which programs without the SDK take part, or a function that triggers call.
+/// A trigger that stamps what programs without the SDK write, or a function that such triggers call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
     /// The statement that creates it.
     pub create: String,
     /// The statement that removes it. Empty: it goes with an earlier one.
     pub drop: String,
-}
-
-/// What only Cutover uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leftover {
-    /// A ledger and the triggers that stamp it.
-    Beside,
-    /// The table itself, for a quarantine.
-    Table,
 }
 
 impl Id {

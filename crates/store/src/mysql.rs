@@ -36,12 +36,12 @@ use async_trait::async_trait;
 use sqlx::{MySql, mysql::MySqlRow};
 
 use super::{
-    Copied, Cursor, EqualIds, Estimate, Id, Identity, Leftover, Page, Pressure, Put, PutAll, Record,
-    ScanOrder, Scope, Segment, Store, StoreError, Trigger, Version,
+    Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
+    Segment, Store, StoreError, Trigger, Version,
     mapping::Dialect,
     sql::{
         Calls, Database, Entry, Statement, check_equal, column_of, estimate, get_versions, permanent,
-        put_all, put_many, put_one, removal, spread, swallowed, triggers, version_after,
+        put_all, put_many, put_one, spread, swallowed, triggers, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -264,15 +264,6 @@ impl Store for MySqlStore {
 
     fn triggers(&self) -> Vec<Trigger> {
         triggers(Dialect::MySql, &self.layout.table, &self.layout.keys, |name| format!("`{name}`"))
-    }
-
-    async fn remove(&self, what: Leftover, dry_run: bool) -> Result<Vec<String>, StoreError> {
-        let named = |name: &str| format!("`{name}`");
-        let statements = removal(Dialect::MySql, &self.layout.table, what, named);
-        for statement in statements.iter().filter(|_| !dry_run) {
-            self.calls.create(statement.clone()).await?;
-        }
-        Ok(statements)
     }
 
     /// By InnoDB's statistics, which can be off by half.

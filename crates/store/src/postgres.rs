@@ -31,13 +31,13 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, EqualIds, Estimate, Id, Identity, Leftover, Page, Pressure, Put, PutAll, Record,
-    ScanOrder, Scope, Segment, Store, StoreError, Trigger, Version,
+    Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
+    Segment, Store, StoreError, Trigger, Version,
     error::Doubt,
     mapping::Dialect,
     sql::{
         Calls, Database, ROUNDS, Statement, check_equal, column_of, estimate, get_versions, in_order,
-        put_all, put_many, put_one, removal, spread, swallowed, triggers, version_after,
+        put_all, put_many, put_one, spread, swallowed, triggers, version_after,
     },
 };
 use layout::Layout;
@@ -301,15 +301,6 @@ impl Store for PostgresStore {
     fn triggers(&self) -> Vec<Trigger> {
         let named = |name: &str| ledger::qualified(&self.schema, name);
         triggers(Dialect::Postgres, &self.layout.table, &self.layout.keys, named)
-    }
-
-    async fn remove(&self, what: Leftover, dry_run: bool) -> Result<Vec<String>, StoreError> {
-        let named = |name: &str| ledger::qualified(&self.schema, name);
-        let statements = removal(Dialect::Postgres, &self.layout.table, what, named);
-        for statement in statements.iter().filter(|_| !dry_run) {
-            self.calls.create(statement.clone()).await?;
-        }
-        Ok(statements)
     }
 
     /// By the planner's statistics, from the last time the table was vacuumed or analysed.

@@ -73,8 +73,8 @@ pub use server::ServerOptions;
 pub(super) use server::{Database, Facts, Statement, whole_seconds};
 pub(super) use spread::spread;
 #[cfg(feature = "mysql")]
-pub(super) use triggers::OWN_SESSION;
-pub(super) use triggers::{is_own, removal, triggers};
+pub(super) use triggers::{OWN_LEDGER, own_ledger};
+pub(super) use triggers::{is_stamping, triggers};
 
 use super::{StoreError, Version};
 use cutover_core::outcome::ErrorClass;

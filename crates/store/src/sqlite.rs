@@ -32,8 +32,8 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, Estimate, Id, Identity, Leftover, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
-    Segment, Store, StoreError, Trigger, Version,
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope, Segment,
+    Store, StoreError, Trigger, Version,
     mapping::{Dialect, SqlTable, create_child_sql, create_sql},
     scan::Gathered,
     sql::{
@@ -336,10 +336,6 @@ impl Store for SqliteStore {
 
     fn triggers(&self) -> Vec<Trigger> {
         triggers(Dialect::Sqlite, &self.layout.table, &Keys::default(), |name| format!("\"{name}\""))
-    }
-
-    async fn remove(&self, what: Leftover, dry_run: bool) -> Result<Vec<String>, StoreError> {
-        self.removed(what, dry_run).await
     }
 
     /// The exact number of records: a walk over the table without the values.

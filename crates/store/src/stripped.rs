@@ -8,8 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    Copied, Cursor, EqualIds, Estimate, Id, Identity, KeyRange, Leftover, Page, Pressure, Put, PutAll,
-    Record, ScanOrder, Scope, Segment, Store, StoreError, Trigger, Version,
+    Copied, Cursor, EqualIds, Estimate, Id, Identity, KeyRange, Page, Pressure, Put, PutAll, Record,
+    ScanOrder, Scope, Segment, Store, StoreError, Trigger, Version,
 };
 use prefixes::Place;
 pub use prefixes::StripPrefixes;
@@ -195,10 +195,6 @@ impl Store for Stripped {
 
     fn triggers(&self) -> Vec<Trigger> {
         self.store.triggers()
-    }
-
-    async fn remove(&self, what: Leftover, dry_run: bool) -> Result<Vec<String>, StoreError> {
-        self.store.remove(what, dry_run).await
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

@@ -19,9 +19,9 @@ pub(super) async fn without(spec: &Spec) -> Option<(Spec, OpenError)> {
 
 fn bare(store: &StoreSpec) -> StoreSpec {
     let mut bare = store.clone();
-    bare.versions = Versions::Absent;
-    for it in &mut bare.types {
-        it.store.versions = Versions::Absent;
+    let types = bare.types.iter_mut().map(|it| &mut it.store.versions);
+    for versions in std::iter::once(&mut bare.versions).chain(types).filter(|it| **it == Versions::Ledger) {
+        *versions = Versions::Absent;
     }
     bare
 }

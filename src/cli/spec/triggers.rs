@@ -1,13 +1,21 @@
-//! `spec triggers`: with which a program without the SDK takes part beside a ledger.
+//! `spec triggers`: prints triggers that stamp what a program without the SDK writes, in the ledger.
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use cutover_store::spec::Missing;
+use cutover_store::{mapping::Dialect, spec::Missing};
 use serde_json::json;
 
 use super::super::{Global, exit::Failure, out, passes};
 use crate::jobs::side::Side;
+
+/// What to know before the statements run.
+const HEAD: [&str; 4] = [
+    "-- Stop the programs before the last backfill. Which user has to run this, and what stays unstamped:",
+    "-- docs/guides/existing-tables.md. The DROP statements remove the triggers of an earlier run. To remove",
+    "-- the triggers for good, run only those. Do so before a child table is removed from the spec, and",
+    "-- before the ledger is dropped.",
+];
 
 /// What `spec triggers` takes.
 #[derive(Debug, clap::Args)]
@@ -38,8 +46,8 @@ impl Triggers {
         if triggers.is_empty() {
             let what = format!(
                 "the {name} has no ledger, so there are no triggers for it: a row that a program deletes takes its version \
-                 with it. In SQL, set versions = \"ledger\" in the {name}'s section. Else stop the program before the \
-                 migration begins"
+                 with it. In SQL, set versions = \"ledger\" in the {name}'s section. Otherwise stop the program before \
+                 the migration begins"
             );
             return Err(Failure::refused(what, Vec::new()).into());
         }
@@ -51,13 +59,20 @@ impl Triggers {
         out::line(&format!(
             "-- Triggers for programs that write the {name} without the SDK. Nothing was created."
         ));
-        out::line(
-            "-- Run them as a user who may write the ledger. Stop the programs before the last backfill",
-        );
-        out::line("-- (docs/guides/existing-tables.md). To remove the triggers:");
+        HEAD.iter().for_each(|line| out::line(line));
+        // There every statement about a table commits by itself.
+        let is_atomic = section.tables().all(|(_, table)| table.url.dialect() != Some(Dialect::MySql));
+        out::line(if is_atomic {
+            "\nBEGIN;"
+        } else {
+            "\n-- The programs must not write while these statements run."
+        });
         let drops = triggers.iter().filter(|it| !it.drop.is_empty());
-        drops.for_each(|it| out::line(&format!("--     {};", it.drop)));
+        drops.for_each(|it| out::line(&format!("{};", it.drop)));
         triggers.iter().for_each(|it| out::line(&format!("\n{};", it.create)));
+        if is_atomic {
+            out::line("\nCOMMIT;");
+        }
         Ok(())
     }
 }

@@ -18,8 +18,8 @@ use cutover_clock::Instant;
 use super::{super::lease::PRESUMED_DRAIN, member::drain};
 use crate::store::{ALL_FREE_SLOTS, InstanceRecord};
 
-/// Number of writer slots. The last one is that of triggers: `cutover_store::Version::TRIGGER_SLOT`.
-pub(super) const SLOTS: u16 = 4095;
+/// Number of writer slots. The last one is reserved for triggers.
+pub(super) const SLOTS: u16 = cutover_store::Version::TRIGGER_SLOT;
 /// A slot rests at least this long.
 pub(super) const REST_MIN: Duration = Duration::from_secs(60);
 

@@ -5,7 +5,7 @@ use sqlx::{MySql, Row, mysql::MySqlRow};
 use super::{
     super::{
         StoreError,
-        sql::{Database, Facts, OWN_SESSION, ServerOptions, whole_seconds},
+        sql::{Database, Facts, ServerOptions, whole_seconds},
     },
     error,
 };
@@ -35,8 +35,7 @@ impl Database for MySql {
     /// the gaps between them; UTC, in which points in time are written; no chain, or each COMMIT would begin a transaction in which
     /// the next write is acknowledged and lost. `lock_wait_timeout` limits waiting for table locks, `wait_timeout` a silent
     /// client, `net_read_timeout` half a statement. `group_concat_max_len` is as long as a packet can be, for the rows of
-    /// child tables; 4 times as many bytes just fit into 32 bits, in which older servers count them. By [`OWN_SESSION`] triggers
-    /// know the SDK. The comments are MariaDB's and MySQL's own ways to limit
+    /// child tables; 4 times as many bytes just fit into 32 bits, in which older servers count them. The comments are MariaDB's and MySQL's own ways to limit
     /// a statement's duration (MySQL limits only reads).
     fn set_up(options: &ServerOptions) -> String {
         let lock_s = whole_seconds(options.lock_timeout).as_secs();
@@ -46,7 +45,7 @@ impl Database for MySql {
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
              SET SESSION autocommit = 1, unique_checks = 1, foreign_key_checks = 1, completion_type = 'NO_CHAIN', time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', \
              innodb_lock_wait_timeout = {lock_s}, lock_wait_timeout = {lock_s}, \
-             wait_timeout = {idle_s}, net_read_timeout = {idle_s}, group_concat_max_len = 1073741823, {OWN_SESSION} = 1 \
+             wait_timeout = {idle_s}, net_read_timeout = {idle_s}, group_concat_max_len = 1073741823 \
              /*M! , max_statement_time = {call_ms} / 1000 */ \
              /*!50708 , max_execution_time = {call_ms} */ \
              /*!80000 , information_schema_stats_expiry = 0 */"

@@ -6,7 +6,7 @@ use super::{
     super::{
         StoreError,
         mapping::{ColumnType, Dialect, SqlTable, Versions},
-        sql::{Calls, Statement, is_own, no_foreign_key, referred, referring},
+        sql::{Calls, Statement, is_stamping, no_foreign_key, referred, referring},
     },
     id_columns::of_table,
     rights::Rights,
@@ -73,7 +73,7 @@ async fn warnings_of(
          WHERE event_object_schema = DATABASE() AND event_object_table = '{name}' \
          AND event_manipulation <> '{unused}' ORDER BY trigger_name"
     );
-    for row in rows(calls, triggers).await?.iter().filter(|row| !is_own(&text(row, 0))) {
+    for row in rows(calls, triggers).await?.iter().filter(|row| !is_stamping(&text(row, 0))) {
         told.push(format!(
             "trigger {} runs {} {}, on Cutover's writes too: a record that it refuses goes to the quarantine, and one \
              that it changes differs in every comparison",

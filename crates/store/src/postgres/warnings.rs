@@ -6,7 +6,7 @@ use super::{
     super::{
         StoreError,
         mapping::{Dialect, SqlTable, Versions},
-        sql::{Calls, Statement, is_own, no_foreign_key, referred, referring},
+        sql::{Calls, Statement, is_stamping, no_foreign_key, referred, referring},
     },
     ledger::regclass,
     server::text,
@@ -112,7 +112,7 @@ async fn warnings_of(
             ),
         }
     };
-    let others = rows.iter().filter(|row| !(text(row, 0) == "trigger" && is_own(&text(row, 1))));
+    let others = rows.iter().filter(|row| !(text(row, 0) == "trigger" && is_stamping(&text(row, 1))));
     Ok(others.map(warning).collect())
 }
 

@@ -1,32 +1,44 @@
-//! Triggers with which a program without the SDK takes part beside a ledger:
+//! Triggers that stamp what a program without the SDK writes, in the ledger:
 //! docs/adr/0097-triggers-stamp-what-others-write.md. They are printed, and never created here.
 
 use super::{
     super::{
-        EPOCH_UNIX_MS, Leftover, Trigger, Version,
+        EPOCH_UNIX_MS, KEY_MAX_BYTES, Trigger, Version,
         mapping::{Dialect, SqlTable, quoted},
     },
-    Keys,
+    KeyKind, Keys,
 };
+use cutover_core::routing;
 
-/// What a session of the SDK has in MySQL and MariaDB. There a trigger can't tell who wrote the entry.
-pub(in super::super) const OWN_SESSION: &str = "@cutover_stamps";
+/// In MySQL and MariaDB, the variable that names the ledger for which the SDK writes in this transaction. There a trigger
+/// can't tell who wrote the entry.
+pub(in super::super) const OWN_LEDGER: &str = "@cutover_stamps";
+
+/// The value of [`OWN_LEDGER`] for a ledger of this database.
+pub(in super::super) fn own_ledger(ledger: &str) -> String {
+    format!("CONCAT(DATABASE(), '.{ledger}')")
+}
 
 /// What the names of triggers and functions begin with.
 const PREFIX: &str = "cutover_stamp_";
 
 /// Whether a trigger is one of these.
-pub(in super::super) fn is_own(trigger: &str) -> bool {
+pub(in super::super) fn is_stamping(trigger: &str) -> bool {
     trigger.starts_with(PREFIX)
 }
 
 /// A table whose rows are a record's: its own table, or a child table of it.
-struct Of<'a> {
+struct Stamped<'a> {
     table: &'a str,
     ids: [&'a String; 2],
-    /// What the names of its triggers end with.
+    /// What the names of its triggers and functions begin with.
     name: String,
     is_child: bool,
+}
+
+/// By ledger and table: a name made of the tables' names alone could be that of another table's triggers.
+fn name(ledger: &str, table: &str) -> String {
+    format!("{PREFIX}{table:.20}_{:08x}", crc32fast::hash(format!("{ledger}/{table}").as_bytes()))
 }
 
 /// The triggers of a table with a ledger and of its child tables.
@@ -39,24 +51,25 @@ pub(in super::super) fn triggers(
     named: impl Fn(&str) -> String,
 ) -> Vec<Trigger> {
     let Some(ledger) = table.ledger() else { return Vec::new() };
-    let suffix = ledger.trim_start_matches("cutover_ledger_");
     let writes = Writes {
         dialect,
         ledger: named(&ledger),
+        ledger_name: ledger.clone(),
         table: named(&table.name),
         ids: [&table.fields.tenant, &table.fields.key].map(|name| quoted(dialect, name)),
         reserved: keys.reserved_sql(dialect),
+        kinds: [keys.tenant.kind, keys.key.kind],
     };
-    let own = Of {
+    let own = Stamped {
         table: &table.name,
         ids: [&table.fields.tenant, &table.fields.key],
-        name: suffix.to_owned(),
+        name: name(&ledger, &table.name),
         is_child: false,
     };
-    let children = table.children().iter().enumerate().map(|(at, child)| Of {
+    let children = table.children().iter().map(|child| Stamped {
         table: &child.table,
         ids: [&child.tenant, &child.key],
-        name: format!("{suffix}_{at}"),
+        name: name(&ledger, &child.table),
         is_child: true,
     });
     std::iter::once(own).chain(children).flat_map(|of| writes.of(&of, &named)).collect()
@@ -66,17 +79,19 @@ pub(in super::super) fn triggers(
 struct Writes {
     dialect: Dialect,
     ledger: String,
+    ledger_name: String,
     table: String,
     /// Of the record's table, quoted.
     ids: [String; 2],
     reserved: [String; 2],
+    kinds: [KeyKind; 2],
 }
 
 impl Writes {
-    fn of(&self, of: &Of<'_>, named: impl Fn(&str) -> String) -> Vec<Trigger> {
+    fn of(&self, of: &Stamped<'_>, named: impl Fn(&str) -> String) -> Vec<Trigger> {
         let table = named(of.table);
         if self.dialect == Dialect::Postgres {
-            return self.postgres(of, &table, &named(&format!("{PREFIX}{}", of.name)));
+            return self.postgres(of, &table, &named(&of.name));
         }
         let [tenant, key] = of.ids.map(|name| quoted(self.dialect, name));
         let moved = match self.dialect {
@@ -84,42 +99,57 @@ impl Writes {
             _ => format!("NOT (OLD.{tenant} <=> NEW.{tenant} AND OLD.{key} <=> NEW.{key})"),
         };
         // One for each statement that it has to run: a body of several would need another delimiter in MySQL's client.
-        [("insert", "INSERT", "NEW", ""), ("update", "UPDATE", "NEW", ""), ("moved", "UPDATE", "OLD", &moved), ("delete", "DELETE", "OLD", "")]
-            .into_iter()
-            .map(|(name, event, row, condition)| {
-                let name = quoted(self.dialect, &format!("{PREFIX}{}_{name}", of.name));
-                let is_gone = match (of.is_child, row) {
-                    (true, _) => self.is_gone(&format!("{row}.{tenant}"), &format!("{row}.{key}")),
-                    (false, "OLD") => self.boolean(true).to_owned(),
-                    (false, _) => self.boolean(false).to_owned(),
-                };
-                let drop = format!("DROP TRIGGER IF EXISTS {name}");
-                let stamp = self.stamp(&format!("{row}.{tenant}"), &format!("{row}.{key}"), &is_gone, condition);
-                let create = match self.dialect {
-                    Dialect::Sqlite => {
-                        format!("CREATE TRIGGER IF NOT EXISTS {name} AFTER {event} ON {table}\nBEGIN\n    {stamp};\nEND")
-                    }
-                    _ => format!("CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW\n    {stamp}"),
-                };
-                Trigger { create, drop }
-            })
-            .collect()
+        [
+            ("insert", "INSERT", "NEW", ""),
+            ("update", "UPDATE", "NEW", ""),
+            ("moved", "UPDATE", "OLD", &moved),
+            ("delete", "DELETE", "OLD", ""),
+        ]
+        .into_iter()
+        .map(|(name, event, row, condition)| {
+            let name = quoted(self.dialect, &format!("{}_{name}", of.name));
+            let is_gone = match (of.is_child, row) {
+                (true, _) => self.is_gone(&format!("{row}.{tenant}"), &format!("{row}.{key}")),
+                (false, "OLD") => self.boolean(true).to_owned(),
+                (false, _) => self.boolean(false).to_owned(),
+            };
+            let drop = format!("DROP TRIGGER IF EXISTS {name}");
+            let stamp = self.stamp(&format!("{row}.{tenant}"), &format!("{row}.{key}"), &is_gone, condition);
+            let create = match self.dialect {
+                Dialect::Sqlite => {
+                    format!("CREATE TRIGGER {name} AFTER {event} ON {table}\nBEGIN\n    {stamp};\nEND")
+                }
+                _ => format!("CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW\n    {stamp}"),
+            };
+            Trigger { create, drop }
+        })
+        .collect()
     }
 
     /// A function and its triggers. It runs with its owner's rights, so the programs need none on the ledger.
-    fn postgres(&self, of: &Of<'_>, table: &str, function: &str) -> Vec<Trigger> {
+    fn postgres(&self, of: &Stamped<'_>, table: &str, function: &str) -> Vec<Trigger> {
         let [tenant, key] = of.ids.map(|name| quoted(self.dialect, name));
-        let name = quoted(self.dialect, &format!("{PREFIX}{}", of.name));
+        let name = quoted(self.dialect, &of.name);
         let stamp = |row: &str| {
             let (tenant, key) = (format!("{row}.{tenant}"), format!("{row}.{key}"));
-            let stamp = self.stamp(&tenant, &key, &self.is_gone(&tenant, &key), "");
-            // The SDK deletes the rows of a child table before the record's, and after its entry.
-            let or_not = if of.is_child { "" } else { " OR l.deleted <> excluded.deleted" };
-            format!("{stamp}\n    WHERE l.xmin <> pg_current_xact_id()::xid{or_not}")
+            let is_gone = self.is_gone(&tenant, &key);
+            let others = "WHERE l.xmin <> pg_current_xact_id()::xid";
+            if !of.is_child {
+                let stamp = self.stamp(&tenant, &key, &is_gone, "");
+                return format!("{stamp}\n    {others} OR l.deleted <> excluded.deleted");
+            }
+            // The record's row may be somebody else's: it is looked up in a statement of its own, once the entry is locked.
+            let stamp = self.stamp(&tenant, &key, "FALSE", "");
+            format!(
+                "{stamp}\n    {others};\n    IF FOUND THEN\n        \
+                 INSERT INTO {} AS l (tenant, key, version, deleted) SELECT {tenant}, {key}, 0, {is_gone}\n        \
+                 ON CONFLICT (tenant, key) DO UPDATE SET deleted = excluded.deleted;\n    END IF",
+                self.ledger
+            )
         };
         let moved = format!("(OLD.{tenant}, OLD.{key}) IS DISTINCT FROM (NEW.{tenant}, NEW.{key})");
         let function_sql = format!(
-            "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER \
+            "CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER \
              SET search_path = pg_catalog, pg_temp AS $cutover$\nBEGIN\n    \
              IF TG_OP = 'TRUNCATE' THEN\n        \
              RAISE EXCEPTION 'TRUNCATE would leave no tombstones: use DELETE';\n    END IF;\n    \
@@ -129,18 +159,20 @@ impl Writes {
             stamp("OLD"),
             stamp("NEW"),
         );
-        let truncate = quoted(self.dialect, &format!("{PREFIX}{}_trunc", of.name));
+        let truncate = quoted(self.dialect, &format!("{}_trunc", of.name));
         let trigger = |create: String| Trigger { create, drop: String::new() };
         vec![
             Trigger { create: function_sql, drop: format!("DROP FUNCTION IF EXISTS {function}() CASCADE") },
             trigger(format!(
-                "CREATE OR REPLACE TRIGGER {name} AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW \
+                "CREATE TRIGGER {name} AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW \
                  EXECUTE FUNCTION {function}()"
             )),
             trigger(format!(
-                "CREATE OR REPLACE TRIGGER {truncate} BEFORE TRUNCATE ON {table} FOR EACH STATEMENT \
+                "CREATE TRIGGER {truncate} BEFORE TRUNCATE ON {table} FOR EACH STATEMENT \
                  EXECUTE FUNCTION {function}()"
             )),
+            // To fire it needs no privilege. Otherwise anybody could call it from a table of theirs.
+            trigger(format!("REVOKE ALL ON FUNCTION {function}() FROM PUBLIC")),
         ]
     }
 
@@ -149,31 +181,57 @@ impl Writes {
         let [no_tenant, no_key] = &self.reserved;
         let of_key = quoted(self.dialect, "key");
         let mut when = format!("NOT ({tenant} = {no_tenant} AND {key} = {no_key})");
+        for (kind, column, most) in
+            [(self.kinds[0], tenant, routing::TENANT_MAX_BYTES), (self.kinds[1], key, KEY_MAX_BYTES)]
+        {
+            if matches!(kind, KeyKind::Bytes | KeyKind::Sorted | KeyKind::Loose) {
+                when.push_str(&format!("\n    AND {}", self.is_id(column, most)));
+            }
+        }
         if !condition.is_empty() {
             when = format!("{condition} AND {when}");
         }
-        let slot = Version::TRIGGER_SLOT;
+        let (slot, bits) = (Version::TRIGGER_SLOT, Version::SLOTS.trailing_zeros());
         let (now, ledger) = (self.now(), &self.ledger);
         let insert = format!("INSERT INTO {ledger} ");
         let columns = format!("(tenant, {of_key}, version, deleted)\n    ");
-        let next = |version: &str| format!("((({version} >> 12) + 1) << 12) | {slot}");
+        let next = |version: &str| format!("((({version} >> {bits}) + 1) << {bits}) | {slot}");
         match self.dialect {
-            Dialect::MySql => format!(
-                "{insert}{columns}SELECT {tenant}, {key}, {now}, {is_gone} FROM DUAL \
-                 WHERE {OWN_SESSION} IS NULL AND {when}\n    \
-                 ON DUPLICATE KEY UPDATE version = GREATEST(VALUES(version), {}), deleted = VALUES(deleted)",
-                next("version")
-            ),
+            Dialect::MySql => {
+                // Evaluated once the entry is locked.
+                let deleted = if is_gone.starts_with("NOT") { is_gone } else { "VALUES(deleted)" };
+                let own = own_ledger(&self.ledger_name);
+                format!(
+                    "{insert}{columns}SELECT {tenant}, {key}, {now}, {is_gone} FROM DUAL\n    \
+                     WHERE NOT (CAST({OWN_LEDGER} AS BINARY) <=> CAST({own} AS BINARY)) AND {when}\n    \
+                     ON DUPLICATE KEY UPDATE version = GREATEST(VALUES(version), {}), deleted = {deleted}",
+                    next("version")
+                )
+            }
             Dialect::Sqlite => format!(
                 "{insert}{columns}SELECT {tenant}, {key}, {now}, {is_gone} WHERE {when}\n    \
-                 ON CONFLICT (tenant, key) DO UPDATE SET version = max(excluded.version, {}), deleted = excluded.deleted",
+                 ON CONFLICT (tenant, key) DO UPDATE SET version = max(excluded.version, version, {}), deleted = excluded.deleted",
                 next("version")
             ),
             Dialect::Postgres => format!(
                 "{insert}AS l {columns}SELECT {tenant}, {key}, {now}, {is_gone} WHERE {when}\n    \
-                 ON CONFLICT (tenant, key) DO UPDATE SET version = greatest(excluded.version, {}), deleted = excluded.deleted",
+                 ON CONFLICT (tenant, key) DO UPDATE SET version = greatest(excluded.version, l.version, {}), deleted = excluded.deleted",
                 next("l.version")
             ),
+        }
+    }
+
+    /// Whether a text is one that an id may have. An entry with another one could never be read, nor removed by the SDK.
+    fn is_id(&self, column: &str, most: usize) -> String {
+        match self.dialect {
+            Dialect::MySql => format!(
+                "OCTET_LENGTH(CONVERT({column} USING utf8mb4)) BETWEEN 1 AND {most} AND INSTR({column}, CHAR(0)) = 0"
+            ),
+            Dialect::Sqlite => format!(
+                "typeof({column}) = 'text' AND length(CAST({column} AS BLOB)) BETWEEN 1 AND {most} \
+                 AND instr(CAST({column} AS BLOB), x'00') = 0"
+            ),
+            Dialect::Postgres => format!("octet_length({column}) BETWEEN 1 AND {most}"),
         }
     }
 
@@ -195,14 +253,17 @@ impl Writes {
                 "max(CAST((julianday('now') - 2460676.5) * 86400000 AS INTEGER), 1)".to_owned()
             }
         };
-        format!("({ms} << 22) | {slot}")
+        let bits = Version::new(1, 0, 0).map_or(0, |it| it.0.trailing_zeros());
+        format!("({ms} << {bits}) | {slot}")
     }
 
     /// Whether the record's row is not there.
     fn is_gone(&self, tenant: &str, key: &str) -> String {
         let Self { table, ids: [own_tenant, own_key], .. } = self;
+        // What is committed now, and not when the statement began.
+        let lock = if self.dialect == Dialect::MySql { " LOCK IN SHARE MODE" } else { "" };
         format!(
-            "NOT EXISTS (SELECT 1 FROM {table} AS t WHERE t.{own_tenant} = {tenant} AND t.{own_key} = {key})"
+            "NOT EXISTS (SELECT 1 FROM {table} AS t WHERE t.{own_tenant} = {tenant} AND t.{own_key} = {key}{lock})"
         )
     }
 
@@ -212,24 +273,6 @@ impl Writes {
             (Dialect::Sqlite, false) => "0",
             (_, true) => "TRUE",
             (_, false) => "FALSE",
-        }
-    }
-}
-
-/// The statements that remove what only Cutover uses. The triggers come first: without its ledger each of them fails, and so
-/// does the program's statement. `named`: as [`triggers`].
-pub(in super::super) fn removal(
-    dialect: Dialect,
-    table: &SqlTable,
-    what: Leftover,
-    named: impl Fn(&str) -> String,
-) -> Vec<String> {
-    match what {
-        Leftover::Table => vec![format!("DROP TABLE {}", named(&table.name))],
-        Leftover::Beside => {
-            let drops = triggers(dialect, table, &Keys::default(), &named).into_iter().map(|it| it.drop);
-            let ledger = table.ledger().map(|ledger| format!("DROP TABLE {}", named(&ledger)));
-            drops.filter(|drop| !drop.is_empty()).chain(ledger).collect()
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Guarded writes, and what is removed at the end.
+//! Guarded writes.
 
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::{
     Copied, Id, PutAll, Record, SqliteStore, StoreError, Version,
@@ -8,12 +8,7 @@ use super::{
     ledger::When,
     swallowed,
 };
-use crate::{
-    Leftover,
-    mapping::Dialect,
-    put_all::in_order,
-    sql::{ROUNDS, removal},
-};
+use crate::{put_all::in_order, sql::ROUNDS};
 
 impl SqliteStore {
     /// [`super::Store::put_all_if_newer`] of records of several tables of one file, in the order of [`in_order`].
@@ -37,17 +32,6 @@ impl SqliteStore {
             false => transaction.rollback().await.map_err(read_error)?,
         }
         Ok(PutAll::unless(refused))
-    }
-
-    /// [`super::Store::remove`].
-    pub(super) async fn removed(&self, what: Leftover, dry_run: bool) -> Result<Vec<String>, StoreError> {
-        let named = |name: &str| format!("\"{name}\"");
-        let statements = removal(Dialect::Sqlite, &self.layout.table, what, named);
-        for statement in statements.iter().filter(|_| !dry_run) {
-            let run = sqlx::query(AssertSqlSafe(statement.clone()));
-            run.execute(&self.writer).await.map_err(write_error)?;
-        }
-        Ok(statements)
     }
 
     pub(super) async fn put_on(

@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::super::{
     mapping::{Dialect, SqlTable},
-    sql::{is_own, no_foreign_key, referred, referring},
+    sql::{is_stamping, no_foreign_key, referred, referring},
 };
 
 /// One line each.
@@ -40,7 +40,7 @@ async fn warnings_of(
     let mut told: Vec<String> = triggers(connection, table)
         .await?
         .into_iter()
-        .filter(|(trigger, _)| !is_own(trigger))
+        .filter(|(trigger, _)| !is_stamping(trigger))
         .map(|(trigger, _)| {
             format!(
                 "trigger {trigger} runs on Cutover's writes too: a record that it refuses or drops goes to the \

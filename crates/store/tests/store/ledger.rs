@@ -63,17 +63,17 @@ macro_rules! on_a_server {
             sql(&admin.0, stories::create_orders($dialect, &name)).await;
             sql(&admin.0, format!("DELETE FROM {name}")).await;
             let store = create(&url, stories::orders($dialect, &name)).await;
-            let run = async |sql: String| stories::Admin::run(&admin, sql).await;
+            let run = &async |sql: String| stories::Admin::run(&admin, sql).await;
             triggers::programs_take_part(&store, [&name, "org", "id"], run).await;
-            admin.drop_triggers(&name).await;
+            triggers::drop_all(&store, run).await;
             sql(&admin.0, stories::drop_orders(&name)).await;
+
+            // The record's row is looked up once the entry is locked.
             let name = table("lines_triggers");
             let store = create(&url, children::orders($dialect, &name, Versions::Ledger)).await;
-            let run = async |sql: String| stories::Admin::run(&admin, sql).await;
             triggers::lines_stamp_their_record(&store, &format!("{name}_lines"), &name, run).await;
-            for name in [format!("{name}_0"), format!("{name}_1"), name.clone()] {
-                admin.drop_triggers(&name).await;
-            }
+            triggers::lines_wait_for_their_record(&store, &admin, $dialect, &name).await;
+            triggers::drop_all(&store, run).await;
             let tables = format!("DROP TABLE {name}_lines, {name}_tags, cutover_ledger_{name}, {name}");
             sql(&admin.0, tables).await;
         }

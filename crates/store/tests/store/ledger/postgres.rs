@@ -49,13 +49,6 @@ impl stories::Admin for Server {
     }
 }
 
-impl Server {
-    /// A function outlives its table.
-    async fn drop_triggers(&self, table: &str) {
-        sql(&self.0, format!("DROP FUNCTION cutover_stamp_{table}() CASCADE")).await;
-    }
-}
-
 async fn server() -> Option<(String, Server)> {
     let url = super::super::servers::url("PostgreSQL", "CUTOVER_TEST_POSTGRES")?;
     let admin = PgPool::connect(&url).await.expect("connected");
