@@ -4,7 +4,7 @@ pub mod duration;
 mod endpoints;
 mod tls;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use serde::Deserialize;
 
@@ -17,8 +17,8 @@ pub use tls::{TlsFiles, TlsFlags};
 /// Flags of `cutover serve`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Serve {
-    /// TOML file with any of: store, grpc, http, http-host, http-connections-per-address, insecure,
-    /// require-tokens, tls-cert, tls-key, tls-client-ca, statsd,
+    /// TOML file with any of: store, grpc, http, http-host, http-connections-per-address,
+    /// grpc-connections-per-address, calls-per-address, insecure, require-tokens, tls-cert, tls-key, tls-client-ca, statsd,
     /// keep-history-days, keep-history-events, and the tables webhook, webhook-secret-file, slack, oidc
     #[arg(long, value_name = "FILE", env = "CUTOVER_CONFIG")]
     pub config: Option<PathBuf>,
@@ -40,6 +40,12 @@ pub struct Serve {
     /// Maximum HTTP connections from one address: more for a proxy, less for strangers [default: nine tenths of all]
     #[arg(long, value_name = "N", env = "CUTOVER_HTTP_CONNECTIONS_PER_ADDRESS")]
     pub http_connections_per_address: Option<u32>,
+    /// The same for connections to the gRPC port [default: nine tenths of all]
+    #[arg(long, value_name = "N", env = "CUTOVER_GRPC_CONNECTIONS_PER_ADDRESS")]
+    pub grpc_connections_per_address: Option<u32>,
+    /// Maximum calls a second from one address [default: 10000]
+    #[arg(long, value_name = "N", env = "CUTOVER_CALLS_PER_ADDRESS")]
+    pub calls_per_address: Option<u32>,
     /// Listen on addresses other than loopback although there are no tokens, or no TLS: whoever reaches them can move
     /// tenants, or read tokens on the way. The flag is one of all commands.
     #[arg(skip)]
@@ -103,6 +109,10 @@ struct File {
     http_host: Vec<String>,
     #[serde(rename = "http-connections-per-address")]
     http_connections_per_address: Option<u32>,
+    #[serde(rename = "grpc-connections-per-address")]
+    grpc_connections_per_address: Option<u32>,
+    #[serde(rename = "calls-per-address")]
+    calls_per_address: Option<u32>,
     #[serde(default)]
     insecure: bool,
     #[serde(default, rename = "require-tokens")]
@@ -140,6 +150,10 @@ pub struct Config {
     pub http_hosts: Vec<String>,
     /// How many HTTP connections one address can have. `None`: nine tenths of all.
     pub http_connections_per_address: Option<u32>,
+    /// How many connections to the gRPC port one address can have. `None`: nine tenths of all.
+    pub grpc_connections_per_address: Option<u32>,
+    /// Maximum calls a second from one address.
+    pub calls_per_address: NonZeroU32,
     /// It may listen on other addresses than loopback without tokens or TLS.
     pub insecure: bool,
     /// It does not start without tokens.
@@ -285,7 +299,12 @@ impl Config {
         let keep_history_events = serve.keep_history_events.or(file.keep_history_events).unwrap_or(1_000_000);
         let http_connections_per_address =
             serve.http_connections_per_address.or(file.http_connections_per_address);
+        let grpc_connections_per_address =
+            serve.grpc_connections_per_address.or(file.grpc_connections_per_address);
+        let calls_per_address = serve.calls_per_address.or(file.calls_per_address).unwrap_or(10_000);
         for (flag, given, least) in [
+            ("--grpc-connections-per-address", grpc_connections_per_address.unwrap_or(1).into(), 1),
+            ("--calls-per-address", calls_per_address.into(), 1),
             ("--http-connections-per-address", http_connections_per_address.unwrap_or(1).into(), 1),
             ("--keep-history-days", keep_history_days.into(), 1),
             ("--keep-history-events", keep_history_events, 1_000),
@@ -300,6 +319,9 @@ impl Config {
             http,
             http_hosts,
             http_connections_per_address,
+            grpc_connections_per_address,
+            // It was compared with 1.
+            calls_per_address: NonZeroU32::new(calls_per_address).unwrap_or(NonZeroU32::MIN),
             insecure,
             require_tokens,
             tls,

@@ -16,7 +16,10 @@ use axum::{
 use hyper::body::Body as _;
 use tonic::{Code, Status};
 
-use super::{Error, gate::Refused, standby::taken};
+use super::{
+    error::{Error, taken},
+    gate::Refused,
+};
 use crate::{
     config::Config,
     domain::{Need, Principal, Role},
@@ -81,6 +84,13 @@ impl Access {
         let (tokens, of) = (self.0.clone(), caller.clone());
         bounded(body, is_over, async move { tokens.until_refused(of, now_ms).await }, is_grpc)
     }
+}
+
+pub(super) use table::is_stream;
+
+/// Whether a request of this call goes on for as long as its caller likes.
+pub(super) fn is_upload(path: &str) -> bool {
+    path.ends_with("/ImportPins")
 }
 
 /// Whether only processes make this call that may route: not through the JSON API.

@@ -13,3 +13,21 @@ pub fn raise_limit() -> u64 {
         }
     }
 }
+
+/// More than the processes that can be registered, and their leftovers.
+const GRPC_CONNECTIONS_MAX: u64 = 20_000;
+
+/// How many connections the gRPC port takes in a process that may open so many files: a quarter, as HTTP takes half.
+pub(super) fn grpc_connections(files: u64) -> usize {
+    GRPC_CONNECTIONS_MAX.min(files / 4) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_of_the_files_are_for_connections_of_grpc() {
+        assert_eq!([1_024, u64::MAX].map(grpc_connections), [256, 20_000]);
+    }
+}

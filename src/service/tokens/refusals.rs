@@ -41,6 +41,11 @@ pub enum RefusedBy {
         /// Whose connection it was.
         address: Option<IpAddr>,
     },
+    /// A limit of connections, calls, streams or memory.
+    Limit {
+        /// Whose it was.
+        address: Option<IpAddr>,
+    },
 }
 
 /// A process that was refused when it wanted to watch or report: it may route, and can't say by what.
@@ -61,8 +66,11 @@ impl fmt::Display for RefusedWatch {
         let Self { ago, by, why, .. } = self;
         let ago = ago.as_secs();
         match by {
-            RefusedBy::Call => write!(f, "a process was refused {ago} s ago: {why}"),
-            RefusedBy::Connection { address: Some(address) } => {
+            RefusedBy::Call | RefusedBy::Limit { address: None } => {
+                write!(f, "a process was refused {ago} s ago: {why}")
+            }
+            RefusedBy::Connection { address: Some(address) }
+            | RefusedBy::Limit { address: Some(address) } => {
                 write!(f, "a connection from {address} was refused {ago} s ago: {why}")
             }
             RefusedBy::Connection { address: None } => {
@@ -77,6 +85,10 @@ impl RefusedWatch {
     pub fn advice(&self) -> String {
         match self.by {
             RefusedBy::Call => "give it a valid token (cutover token list)".to_owned(),
+            RefusedBy::Limit { address } => {
+                let address = address.map_or_else(|| "that address".to_owned(), |it| it.to_string());
+                format!("raise that limit of cutover serve, or keep strangers at {address} off the gRPC port")
+            }
             RefusedBy::Connection { address } => {
                 let address = address.map_or_else(|| "that address".to_owned(), |it| it.to_string());
                 format!(

@@ -1,0 +1,199 @@
+//! What one address or one token may hold of the gRPC port, and how often it may call (docs/guides/security.md, "Limits").
+
+mod body;
+mod shares;
+#[cfg(test)]
+mod tests;
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
+use cutover_core::servers::PUSHBACK_HEADER;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use http_body_util::BodyExt as _;
+use tokio::time::sleep;
+use tonic::{Status, metadata::MetadataValue, transport::Server};
+
+use super::{access, gate::Refused};
+use crate::{
+    config::Config,
+    domain::Principal,
+    listen::{Limit, LimitCounts, Peer},
+};
+use body::metered;
+use shares::{Holder, Shares, UsedUp};
+
+/// More than processes and event streams together (docs/ARCHITECTURE.md, "What is bounded").
+const STREAMS_MAX: usize = 40_000;
+/// How many of them one address or one token can have.
+const STREAMS_EACH: usize = STREAMS_MAX / 2;
+/// Maximum bytes of requests that are being received. A request has 4 MiB at most.
+const RECEIVED_MAX_BYTES: usize = 256 << 20;
+/// How many of them one address or one token can have.
+const RECEIVED_EACH_BYTES: usize = RECEIVED_MAX_BYTES / 4;
+/// Maximum calls at the same time on one connection. Clients know it, and let further ones wait.
+const CALLS_PER_CONNECTION: u32 = 250;
+/// Maximum bytes of the head of a call. A token or a login is a part of it.
+const HEAD_MAX_BYTES: u32 = 16 << 10;
+/// Maximum calls that a client has ended before they were looked at.
+const RESETS_MAX: usize = 20;
+/// How often a client is asked whether it is still there, and how long it may take to say so.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_ANSWERED: Duration = Duration::from_secs(10);
+/// How often addresses are forgotten that have called nothing lately.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+/// When to try again.
+const AGAIN_MS: &str = "1000";
+
+/// Limits of the gRPC port, whose users share them.
+pub(super) struct Bounds {
+    calls: DefaultKeyedRateLimiter<Peer>,
+    calls_per_s: NonZeroU32,
+    streams: Shares,
+    received: Shares,
+    counts: Arc<LimitCounts>,
+}
+
+/// A server of gRPC, whose connections are bounded.
+pub(super) fn server() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(PING_EVERY))
+        .http2_keepalive_timeout(Some(PING_ANSWERED))
+        .max_concurrent_streams(CALLS_PER_CONNECTION)
+        .http2_max_header_list_size(HEAD_MAX_BYTES)
+        .http2_max_pending_accept_reset_streams(Some(RESETS_MAX))
+}
+
+/// What a connection beyond the limits is told, and an app that tells it.
+pub(super) fn full(connections: usize, per_address: usize) -> (String, Router) {
+    let words = format!(
+        "no room for another connection: {connections} may be open, {per_address} of them from one address \
+         (serve --grpc-connections-per-address). Close some, or try again later"
+    );
+    let told = words.clone();
+    let answer = move || std::future::ready(refusal(Status::unavailable(told.clone())).into_http::<Body>());
+    (words, Router::new().fallback(answer))
+}
+
+fn refusal(mut status: Status) -> Status {
+    status.metadata_mut().insert(PUSHBACK_HEADER, MetadataValue::from_static(AGAIN_MS));
+    status
+}
+
+impl Bounds {
+    pub(super) fn new(config: &Config, counts: Arc<LimitCounts>) -> Arc<Self> {
+        let calls_per_s = config.calls_per_address;
+        Arc::new(Self {
+            calls: RateLimiter::keyed(Quota::per_second(calls_per_s)),
+            calls_per_s,
+            streams: Shares::new(STREAMS_MAX, STREAMS_EACH),
+            received: Shares::new(RECEIVED_MAX_BYTES, RECEIVED_EACH_BYTES),
+            counts,
+        })
+    }
+
+    /// Forgets who has called nothing lately.
+    pub(super) async fn keep(self: Arc<Self>) {
+        loop {
+            sleep(FORGET_EVERY).await;
+            self.calls.retain_recent();
+            self.calls.shrink_to_fit();
+        }
+    }
+
+    /// Refuses calls of an address that makes too many, before anything else is looked at.
+    pub(super) fn before(self: &Arc<Self>, router: Router, refused: Refused) -> Router {
+        router.layer(from_fn_with_state((self.clone(), refused), count))
+    }
+
+    /// Refuses streams and requests for which there is no room. Behind tokens: it counts by them, too.
+    pub(super) fn within(self: &Arc<Self>, router: Router, refused: Refused) -> Router {
+        router.layer(from_fn_with_state((self.clone(), refused), hold))
+    }
+
+    /// Counts a refusal, and makes it.
+    fn refuse(&self, limit: Limit, path: &str, peer: Option<Peer>, words: String) -> Status {
+        let told = access::is_process(path).then_some(words.as_str());
+        self.counts.refuse(limit, peer.map(|Peer(address)| address), told);
+        refusal(Status::resource_exhausted(words))
+    }
+}
+
+async fn count(
+    State((bounds, refused)): State<(Arc<Bounds>, Refused)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Some(peer) = peer(&request)
+        && bounds.calls.check_key(&peer).is_err()
+    {
+        let words = format!(
+            "more than {} calls a second come from {} (serve --calls-per-address). Call less often",
+            bounds.calls_per_s, peer.0
+        );
+        return refused(bounds.refuse(Limit::Calls, request.uri().path(), Some(peer), words));
+    }
+    next.run(request).await
+}
+
+async fn hold(
+    State((bounds, refused)): State<(Arc<Bounds>, Refused)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (peer, path) = (peer(&request), request.uri().path().to_owned());
+    let token = request.extensions().get::<Principal>().and_then(Principal::credential);
+    let token = token.map(|credential| Holder::Token(credential.token));
+    let holders: Vec<Holder> =
+        peer.map(|Peer(address)| Holder::Address(address)).into_iter().chain(token).collect();
+    let mut stream = bounds.streams.empty(holders.clone());
+    let is_stream = access::is_stream(&path);
+    if is_stream && let Err(used_up) = stream.grow(1) {
+        let words = words(&used_up, STREAMS_MAX, STREAMS_EACH, "streams are open");
+        return refused(bounds.refuse(Limit::Streams, &path, peer, words));
+    }
+    // Pins are imported for as long as there are any.
+    let has_end = !access::is_upload(&path);
+    let received = bounds.received.empty(holders);
+    let request = request.map(|body| {
+        metered(body, received, has_end, move |used_up| {
+            let [all, each] = [RECEIVED_MAX_BYTES, RECEIVED_EACH_BYTES].map(|bytes| bytes >> 20);
+            let words = words(used_up, all, each, "MiB of requests are being received");
+            bounds.refuse(Limit::Memory, &path, peer, words)
+        })
+    });
+    let response = next.run(request).await;
+    if !is_stream {
+        return response;
+    }
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _ = &stream;
+            frame
+        }))
+    })
+}
+
+fn peer(request: &Request) -> Option<Peer> {
+    let of = request.extensions();
+    of.get::<Peer>().or_else(|| of.get::<Option<Peer>>()?.as_ref()).copied()
+}
+
+fn words(used_up: &UsedUp, all: usize, each: usize, what: &str) -> String {
+    let again = "End some, or try again later";
+    match used_up {
+        UsedUp::All => format!("all {all} {what} that may be. {again}"),
+        UsedUp::Of(Holder::Address(address)) => {
+            format!("{each} {what} from {address}, as many as may be. {again}")
+        }
+        UsedUp::Of(Holder::Token(token)) => {
+            format!("{each} {what} with the token {token:?}, as many as may be. {again}")
+        }
+    }
+}
