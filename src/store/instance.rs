@@ -15,7 +15,7 @@ pub struct InstanceRecord {
     pub sdk: String,
     /// A worker (backfill, verify or reverse), not a service.
     pub worker: bool,
-    /// 0..=4095, exclusive to this instance.
+    /// 0..=16383, exclusive to this instance.
     pub writer_slot: u16,
     /// Identifies the function that derives its tenants; empty: unknown.
     pub tenant_fingerprint: String,

@@ -28,12 +28,12 @@ pub use lock::FileLock;
 use crate::{
     clock,
     routing::{Mutation, Snapshot},
+    store::Version,
     wire::{self, Assembled, UpdateKind},
 };
 
 const MAGIC: &[u8; 8] = b"CUTOVER\0";
 const FORMAT: u32 = 2;
-const WRITER_SLOTS: u32 = 4_096;
 const CRC_BYTES: usize = 4;
 
 /// Why a file yields no snapshot.
@@ -260,8 +260,8 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Persisted, PersistedError> {
     if age >= valid && !Mutation::FileExpires.is_left_out() {
         return Err(PersistedError::Expired { path: path.to_owned(), age, valid });
     }
-    if head.writer_slot >= WRITER_SLOTS {
-        return Err(damaged("a writer slot is below 4096"));
+    if head.writer_slot >= u32::from(Version::SLOTS) {
+        return Err(damaged("a writer slot is below 16384"));
     }
     let Head { history_id, seal, .. } = head;
     let (writer_slot, heard) = (head.writer_slot as u16, now.saturating_sub(age));

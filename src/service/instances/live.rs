@@ -175,7 +175,7 @@ impl Live {
             let put = (differs || !heard.durable).then(|| (record, heard.changes()));
             return Registering::Member { who, readmitted: readmitted && holds, duplicate, put };
         }
-        let slot = match self.slots.take(slot, now) {
+        let slot = match self.slots.take(&record, slot, now) {
             Ok(slot) => slot,
             Err(why) => return Registering::NoSlot(why),
         };

@@ -1,10 +1,10 @@
 //! Stories of writer slots.
 
 use super::{
-    super::slots::{NoSlot, SLOTS},
+    super::slots::{NoSlot, SHARE, SLOTS},
     *,
 };
-use crate::store::ALL_FREE_SLOTS;
+use crate::{domain::Credential, store::ALL_FREE_SLOTS};
 
 fn slot(world: &World, who: &Who) -> u16 {
     world.live.members[who].record.writer_slot
@@ -158,7 +158,10 @@ fn a_slot_that_rests_for_another_process_is_not_kept() {
 fn crashed_instances_that_may_act_nowhere_give_their_slots_back() {
     let mut world = World::new();
     for incarnation in 1..=u64::from(SLOTS) {
-        let (who, ..) = world.register(asking("one", incarnation));
+        let service = format!("service-{}", incarnation % 2);
+        let id = if incarnation == 1 { "one".to_owned() } else { format!("instance-{incarnation}") };
+        let record = InstanceRecord { service, ..asking(&id, incarnation).record };
+        let (who, ..) = world.register(Asking { record, ..Asking::default() });
         world.disconnect(&who);
         assert!(world.report(&who, 7), "it has the fence");
     }
@@ -193,5 +196,36 @@ fn who_may_still_act_somewhere_keeps_its_slot() {
         world.pass(FORGOTTEN + SECOND);
         assert_eq!(world.tick(), (1, 0));
         assert_eq!(world.tick(), (0, 0), "{fences:?}");
+    }
+}
+
+/// A service in a crash loop, or whoever has its token, shuts only itself out.
+#[test]
+fn one_token_or_service_gets_a_part_of_the_slots() {
+    let of = |token: Option<&str>, service: &str, id: &str, incarnation| {
+        let credential = |token: &str| Credential { token: token.to_owned(), hash: token.to_owned() };
+        let record = InstanceRecord {
+            service: service.to_owned(),
+            credential: token.map(credential),
+            ..asking(id, incarnation).record
+        };
+        Asking { record, ..Asking::default() }
+    };
+    for (token, holder) in [(Some("orders"), "token orders"), (None, "service a")] {
+        let mut world = World::new();
+        let member = |at: u64| of(token, "a", &format!("a-{at}"), 1);
+        let members: Vec<Who> = (1..=SHARE as u64).map(|at| world.register(member(at)).0).collect();
+        // With a token, the name of the service is anybody's choice.
+        let service = if token.is_some() { "b" } else { "a" };
+        let more = || of(token, service, "b", 1);
+        assert_eq!(refused(&mut world, more()), NoSlot::Share(holder.to_owned()));
+        world.register(member(2)); // It has its slot.
+        world.register(of(token.map(|_| "users"), "users", "c", 1));
+        assert!(world.live.remove(&members[0], world.now));
+        assert_eq!(refused(&mut world, more()), NoSlot::Share(holder.to_owned()), "a slot that rests counts");
+        world.pass(REST);
+        assert_eq!(world.live.take_due(&world.fences, world.now).rested, [0]);
+        world.register(more());
+        assert_eq!(refused(&mut world, of(token, "a", "d", 1)), NoSlot::Share(holder.to_owned()));
     }
 }
