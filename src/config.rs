@@ -53,6 +53,9 @@ pub struct Serve {
     /// Do not start on a store without tokens: an old backup, or a wrong path, would let everybody in
     #[arg(long, env = "CUTOVER_REQUIRE_TOKENS")]
     pub require_tokens: bool,
+    /// Let the system keep core dumps of this process, which have its tokens, keys and passwords
+    #[arg(long, env = "CUTOVER_CORE_DUMPS")]
+    pub core_dumps: bool,
     /// Files for TLS.
     #[command(flatten)]
     pub tls: TlsFlags,
@@ -71,7 +74,8 @@ pub struct Serve {
     /// Sign that webhook's messages with the secret in this file; may be repeated
     #[arg(long, value_name = "NAME=FILE")]
     pub webhook_secret_file: Vec<String>,
-    /// Post events to this Slack webhook as text; may be repeated
+    /// Post events to this Slack webhook as text; may be repeated. Whoever knows the URL can post there: better put it into the
+    /// table slack of --config
     #[arg(long, value_name = "NAME=URL")]
     pub slack: Vec<String>,
     /// Send traces to this OpenTelemetry collector's gRPC port, like http://127.0.0.1:4317 [default: off]

@@ -2,6 +2,7 @@
 
 mod access;
 mod bounds;
+mod core_dumps;
 mod error;
 mod files;
 mod gate;
@@ -62,6 +63,10 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// `cutover serve`: runs until SIGINT or SIGTERM.
 pub async fn serve(serve: Serve) -> Result<(), Error> {
+    // Before any secret is read.
+    if !serve.core_dumps {
+        core_dumps::forbid();
+    }
     let config = Config::load(serve)?;
     let listeners = Listeners::bind(&config).await?;
     run(config, listeners, stop_signal()).await
