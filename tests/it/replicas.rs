@@ -44,8 +44,13 @@ on_dynamodb!(
 
 /// The goal for commits after a leader has gone.
 const TAKEOVER: Duration = Duration::from_secs(5);
-/// For machines that do much else beside.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How much longer everything may take on a machine that does much else beside. Where a core is free, goals are goals.
+fn patience() -> Duration {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap();
+    let load: f64 = load.split(' ').next().unwrap().parse().unwrap();
+    let has_room = load < std::thread::available_parallelism().unwrap().get() as f64;
+    Duration::from_secs(if has_room { 0 } else { 5 })
+}
 
 /// Every acknowledged pin is there, no event is missing, and nothing is there by half.
 async fn is_whole(schema: &Schema, acknowledged: &[String]) {
@@ -132,7 +137,7 @@ async fn a_standby_takes_over_at_once_from_one_that_is_stopped(kind: Kind) {
     let began = Instant::now();
     replicas[0].signal(Signal::SIGTERM);
     assert_eq!(leader(&replicas[1..]).await, 0);
-    assert!(began.elapsed() < TAKEOVER + PATIENCE, "{:?}", began.elapsed());
+    assert!(began.elapsed() < TAKEOVER + patience(), "{:?}", began.elapsed());
     eprintln!("takes over {:?} after SIGTERM", began.elapsed());
     let listed = replicas[1].admin().list_migrations(v1::ListMigrationsRequest {}).await.unwrap();
     assert_eq!(listed.into_inner().migrations.len(), 1);
@@ -169,7 +174,7 @@ async fn no_change_is_lost_when_leaders_are_killed(kind: Kind) {
         "{rounds} kills: commits again after {:?} (median), {longest:?} (longest)",
         takeovers[takeovers.len() / 2]
     );
-    assert!(longest < TAKEOVER + PATIENCE, "{takeovers:?}");
+    assert!(longest < TAKEOVER + patience(), "{takeovers:?}");
 }
 
 async fn a_leader_that_was_frozen_commits_nothing_and_grants_nothing(kind: Kind) {
@@ -208,7 +213,7 @@ async fn a_leader_that_was_frozen_commits_nothing_and_grants_nothing(kind: Kind)
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(TAKEOVER + PATIENCE, took_over).await.expect("the other one takes over");
+    timeout(TAKEOVER + patience(), took_over).await.expect("the other one takes over");
     let writer = Writer::start(std::slice::from_ref(new)).await;
     writer.more(3).await;
 
@@ -248,7 +253,7 @@ async fn a_leader_that_is_cut_off_from_its_database_stops_before_another_one_sta
             proxy.cut()
         }
         while !replicas[1].leads().await {
-            assert!(began.elapsed() < TAKEOVER + PATIENCE, "the other one takes over");
+            assert!(began.elapsed() < TAKEOVER + patience(), "the other one takes over");
             sleep(Duration::from_millis(10)).await;
         }
         // An answer that needs no store.

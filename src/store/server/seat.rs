@@ -21,7 +21,7 @@ use crate::store::{
 ///
 /// 2: documents have the tables that passes work with, and a running pass says which of them are new. Without these, a
 /// pass over other tables opens gates.
-const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 2;
 
 /// The table of the row.
 const LEADER: &str = "leader";

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    PATIENCE, name_of,
+    name_of, patience,
     replica::{Replica, Writer, create, leader},
 };
 use crate::{
@@ -153,10 +153,10 @@ async fn every_client_follows_a_leader_that_is_killed_and_nothing_fails() {
         writer.more(1).await;
         let state = schema.follower().await.snapshot().await.unwrap();
         let all = futures::future::join_all(services.iter().map(|service| service.has(state.revision)));
-        timeout(FOLLOWS + PATIENCE, all).await.expect("every client is at the new leader");
+        timeout(FOLLOWS + patience(), all).await.expect("every client is at the new leader");
         followed.push(began.elapsed());
         let all = all_acknowledged(&replicas[now_leads], state.revision);
-        timeout(FOLLOWS + PATIENCE, all).await.expect("and has acknowledged it there");
+        timeout(FOLLOWS + patience(), all).await.expect("and has acknowledged it there");
         replicas[leads].again().await;
     }
     writer.stop().await;
@@ -266,7 +266,12 @@ async fn doctor_tells_who_leads_a_shared_store(kind: Kind) {
     leader(std::slice::from_ref(&replica)).await;
     create(&replica).await;
     let (said, name) = (look().await, name_of(&replica));
+    let versions = match kind {
+        Kind::DynamoDb => "revision 1\n  ok       format 1, the newest\n",
+        _ => "revision 1\n  ok       schema 1, the newest\n  ok       format 2, the newest\n",
+    };
     for part in [
+        versions,
         "  ok       it answers, at revision 1\n",
         &format!("  ok       {name} leads, and renews its lease\n"),
     ] {
