@@ -29,9 +29,8 @@ pub(super) use counting::Counting;
 
 /// Maximum cells of a caller without an SDK in one request.
 const CELLS_MAX: usize = 1000;
-/// Heartbeat interval of a quiet stream. A machine that dies says nothing: clients notice by two missing heartbeats and a
-/// second, and are elsewhere within 3 s.
-const HEARTBEAT: Duration = Duration::from_millis(500);
+/// Heartbeat interval of a quiet stream.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How often an SDK has to report at least.
 const REPORT: Duration = Duration::from_secs(1);
 

@@ -8,8 +8,6 @@ const BASE_MS: u64 = 100;
 const CAP_MS: u64 = 5_000;
 /// The clients of a controller that has gone come back within this time, not at one moment.
 const SPREAD_MS: u64 = 1_000;
-/// The same for those who noticed by its silence, which they do at different moments.
-const SILENT_SPREAD_MS: u64 = 500;
 /// Shortest wait that a controller may ask for: otherwise one with a fault could keep every client busy.
 const TOLD_MIN: Duration = Duration::from_millis(500);
 /// Longest wait that a controller may ask for.
@@ -29,8 +27,6 @@ pub(super) enum Attempt {
     Failed { again: Option<Duration> },
     /// A session ended.
     Lost { again: Option<Duration> },
-    /// Nothing came any more in a session: the controller's machine or the network may be dead.
-    Silent,
 }
 
 /// How long to wait after so many attempts in a row.
@@ -42,9 +38,6 @@ pub(super) fn pause(attempt: u32, ended: Attempt, rng: &mut impl Rng) -> Duratio
             again + again.mul_f64(rng.random_range(0.0..1.0))
         }
         Attempt::Failed { again: None } => backoff(attempt, rng),
-        Attempt::Silent => {
-            Duration::from_millis(rng.random_range(0..=limit_ms(attempt).max(SILENT_SPREAD_MS)))
-        }
         // Every other client has lost its session as well.
         Attempt::Lost { again: None } => {
             Duration::from_millis(rng.random_range(0..=limit_ms(attempt).max(SPREAD_MS)))
@@ -82,28 +75,6 @@ mod tests {
             assert!(longest > limit * 9 / 10, "attempt {attempt}: {longest:?} of {limit:?}");
             assert!(shortest < limit / 10, "attempt {attempt}: {shortest:?} of {limit:?}");
         }
-    }
-
-    /// The machine of a leader dies. Its 5,000 clients hear of it by missing heartbeats, each at its own moment.
-    #[test]
-    fn clients_of_a_silent_leader_are_gone_within_3_s_and_do_not_come_at_one_moment() {
-        const CLIENTS: usize = 5_000;
-        const HEARTBEAT_MS: u64 = 500;
-        let mut rng = rand::rng();
-        let mut buckets = vec![0; 40];
-        for _ in 0..CLIENTS {
-            let heard_before = Duration::from_millis(rng.random_range(0..HEARTBEAT_MS));
-            let noticed = Duration::from_millis(2 * HEARTBEAT_MS + 1_000) - heard_before;
-            let at = noticed + pause(0, Attempt::Silent, &mut rng);
-            buckets[at.as_millis() as usize / 100] += 1;
-        }
-        let busiest = buckets.iter().max().copied().unwrap_or(0);
-        assert!(
-            buckets[26..].iter().all(|count| *count == 0),
-            "some hundred ms are left to ask: {buckets:?}"
-        );
-        assert!(busiest < CLIENTS / 4, "{buckets:?}");
-        assert!(buckets.iter().filter(|count| **count > 0).count() >= 9, "{buckets:?}");
     }
 
     /// 5,000 clients lose their leader at one moment. Another one leads 3.5 s later. Until then the standby says when to

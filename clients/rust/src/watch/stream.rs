@@ -147,7 +147,6 @@ impl Watcher {
             if !at_once {
                 let again = ended.again();
                 let how = match self.sessions > sessions {
-                    true if matches!(ended, Ended::Silent(_)) => Attempt::Silent,
                     true => Attempt::Lost { again },
                     false => Attempt::Failed { again },
                 };
@@ -310,7 +309,6 @@ mod tests {
     #[test]
     fn a_stream_is_dead_after_two_heartbeats_and_a_second_but_never_later_than_5_s() {
         assert_eq!(silence_limit(50), Duration::from_millis(1_100));
-        assert_eq!(silence_limit(500), Duration::from_secs(2), "as controllers send them");
         assert_eq!(silence_limit(1_000), Duration::from_secs(3));
         assert_eq!(silence_limit(u32::MAX), Duration::from_secs(5));
     }

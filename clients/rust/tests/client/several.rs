@@ -1,18 +1,9 @@
 //! A client that has the addresses of two controllers.
 
-use std::{
-    future::pending,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use cutover_client::{Client, ConnectError, Options, persisted, report::Event, routing::Rung, watch::Source};
 use cutover_proto::v1;
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
 
 use crate::{
     fake::{self, Fake},
@@ -80,53 +71,4 @@ async fn a_process_with_a_file_registers_at_no_other_installation() {
     assert_eq!((rung(&client, "acme"), client.status().source), (Rung::TargetFirst, Source::Persisted));
     let file = persisted::load(&path).expect("readable").expect("it is there");
     assert_eq!(file.history_id, "history-1", "the file is not replaced");
-}
-
-/// A machine in front of a controller. Once it has lost its power nothing comes from it any more, not even an end.
-async fn machine(of: &Fake) -> (String, watch::Sender<bool>) {
-    let (power, is_dead) = watch::channel(false);
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let to = of.url().replace("http://", "");
-    tokio::spawn(async move {
-        while let Ok((mut from, _)) = listener.accept().await {
-            let (mut is_dead, to) = (is_dead.clone(), to.clone());
-            tokio::spawn(async move {
-                let mut to = TcpStream::connect(to).await.expect("the controller is there");
-                tokio::select! {
-                    biased;
-                    () = async { drop(is_dead.wait_for(|is_dead| *is_dead).await) } => pending().await,
-                    _ = copy_bidirectional(&mut from, &mut to) => {}
-                }
-            });
-        }
-    });
-    (url, power)
-}
-
-/// No packet says that it is gone.
-#[tokio::test]
-async fn the_clients_of_a_machine_that_dies_are_elsewhere_within_3_s() {
-    let [mut old, mut new] = [Fake::start().await, Fake::start().await];
-    let (url, power) = machine(&old).await;
-    let urls = format!("{url},{}", new.url());
-    new.stand_by(true);
-    let connecting =
-        tokio::spawn(async move { Client::connect(urls, "orders-api", Options::default()).await });
-    let stream = old.watch().await;
-    // As controllers say.
-    stream.register(v1::Registered { heartbeat_ms: 500, ..fake::registered() });
-    stream.snapshot(1, Rung::Dual);
-    let client = connecting.await.expect("no panic").expect("connected");
-    old.report(|report| report.applied_revision == 1).await;
-    new.stand_by(false);
-    stream.heartbeat(1);
-    power.send(true).expect("it runs");
-    let died = Instant::now();
-    let stream = new.watch().await;
-    assert!(died.elapsed() < Duration::from_secs(3), "{:?}", died.elapsed());
-    stream.register(fake::registered());
-    stream.heartbeat(1);
-    new.report(|report| report.received_revision == 1).await;
-    assert_eq!(rung(&client, "acme"), Rung::Dual, "it has never stopped to decide");
 }
