@@ -43,7 +43,7 @@ pub struct Serve {
     /// The same for connections to the gRPC port [default: nine tenths of all]
     #[arg(long, value_name = "N", env = "CUTOVER_GRPC_CONNECTIONS_PER_ADDRESS")]
     pub grpc_connections_per_address: Option<u32>,
-    /// Maximum calls a second from one address [default: 10000]
+    /// Maximum calls a second from one address, apart from probes, watches, reports and rollbacks [default: no limit]
     #[arg(long, value_name = "N", env = "CUTOVER_CALLS_PER_ADDRESS")]
     pub calls_per_address: Option<u32>,
     /// Listen on addresses other than loopback although there are no tokens, or no TLS: whoever reaches them can move
@@ -156,8 +156,8 @@ pub struct Config {
     pub http_connections_per_address: Option<u32>,
     /// How many connections to the gRPC port one address can have. `None`: nine tenths of all.
     pub grpc_connections_per_address: Option<u32>,
-    /// Maximum calls a second from one address.
-    pub calls_per_address: NonZeroU32,
+    /// Maximum calls a second from one address. `None`: any number.
+    pub calls_per_address: Option<NonZeroU32>,
     /// It may listen on other addresses than loopback without tokens or TLS.
     pub insecure: bool,
     /// It does not start without tokens.
@@ -305,10 +305,10 @@ impl Config {
             serve.http_connections_per_address.or(file.http_connections_per_address);
         let grpc_connections_per_address =
             serve.grpc_connections_per_address.or(file.grpc_connections_per_address);
-        let calls_per_address = serve.calls_per_address.or(file.calls_per_address).unwrap_or(10_000);
+        let calls_per_address = serve.calls_per_address.or(file.calls_per_address);
         for (flag, given, least) in [
             ("--grpc-connections-per-address", grpc_connections_per_address.unwrap_or(1).into(), 1),
-            ("--calls-per-address", calls_per_address.into(), 1),
+            ("--calls-per-address", calls_per_address.unwrap_or(1).into(), 1),
             ("--http-connections-per-address", http_connections_per_address.unwrap_or(1).into(), 1),
             ("--keep-history-days", keep_history_days.into(), 1),
             ("--keep-history-events", keep_history_events, 1_000),
@@ -324,8 +324,7 @@ impl Config {
             http_hosts,
             http_connections_per_address,
             grpc_connections_per_address,
-            // It was compared with 1.
-            calls_per_address: NonZeroU32::new(calls_per_address).unwrap_or(NonZeroU32::MIN),
+            calls_per_address: calls_per_address.and_then(NonZeroU32::new),
             insecure,
             require_tokens,
             tls,

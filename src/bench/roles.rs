@@ -40,7 +40,6 @@ async fn controller(dir: PathBuf) -> anyhow::Result<()> {
         grpc: Some("127.0.0.1:0".to_owned()),
         http: Some("127.0.0.1:0".to_owned()),
         // One address makes all calls.
-        calls_per_address: Some(u32::MAX),
         ..Serve::default()
     })?;
     let listeners = Listeners::bind(&config).await?;

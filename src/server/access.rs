@@ -90,7 +90,18 @@ pub(super) use table::is_stream;
 
 /// Whether a request of this call goes on for as long as its caller likes.
 pub(super) fn is_upload(path: &str) -> bool {
-    path.ends_with("/ImportPins")
+    path.ends_with("/ImportPins") || path.ends_with("/ServerReflectionInfo")
+}
+
+/// Whether this call may be made by anybody, without a token.
+pub(super) fn is_anybodys(path: &str) -> bool {
+    table::need(path) == Need::Nothing
+}
+
+/// Whether no limit of calls may refuse it: services would stop, or a rollback would not begin.
+pub(super) fn is_urgent(path: &str) -> bool {
+    let method = path.rsplit('/').next().unwrap_or_default();
+    is_anybodys(path) || matches!(method, "Watch" | "Report" | "Goodbye" | "Rollback" | "Pause")
 }
 
 /// Whether only processes make this call that may route: not through the JSON API.

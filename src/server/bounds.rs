@@ -32,13 +32,19 @@ use shares::{Holder, Shares, UsedUp};
 /// More than processes and event streams together (docs/ARCHITECTURE.md, "What is bounded").
 const STREAMS_MAX: usize = 40_000;
 /// How many of them one address or one token can have.
-const STREAMS_EACH: usize = STREAMS_MAX / 2;
+const STREAMS_EACH: usize = STREAMS_MAX / 10 * 9;
+/// Streams of calls that need no token: of them and of one address.
+const OPEN_STREAMS_MAX: usize = 1_024;
+const OPEN_STREAMS_EACH: usize = OPEN_STREAMS_MAX / 4;
+/// Maximum bytes of a request that needs no token.
+const OPEN_REQUEST_BYTES: usize = 16 << 10;
 /// Maximum bytes of requests that are being received. A request has 4 MiB at most.
 const RECEIVED_MAX_BYTES: usize = 256 << 20;
 /// How many of them one address or one token can have.
 const RECEIVED_EACH_BYTES: usize = RECEIVED_MAX_BYTES / 4;
-/// Maximum calls at the same time on one connection. Clients know it, and let further ones wait.
-const CALLS_PER_CONNECTION: u32 = 250;
+/// Maximum calls at the same time on one connection. Clients know it, and let further ones wait. One proxy may have the
+/// watches and the reports of all processes on one connection.
+const CALLS_PER_CONNECTION: u32 = STREAMS_MAX as u32;
 /// Maximum bytes of the head of a call. A token or a login is a part of it.
 const HEAD_MAX_BYTES: u32 = 16 << 10;
 /// Maximum calls that a client has ended before they were looked at.
@@ -53,11 +59,18 @@ const AGAIN_MS: &str = "1000";
 
 /// Limits of the gRPC port, whose users share them.
 pub(super) struct Bounds {
-    calls: DefaultKeyedRateLimiter<Peer>,
-    calls_per_s: NonZeroU32,
+    /// `None`: any number.
+    calls: Option<Calls>,
     streams: Shares,
+    open_streams: Shares,
     received: Shares,
     counts: Arc<LimitCounts>,
+}
+
+/// How often one address may call.
+struct Calls {
+    of: DefaultKeyedRateLimiter<Peer>,
+    per_s: NonZeroU32,
 }
 
 /// A server of gRPC, whose connections are bounded.
@@ -88,11 +101,11 @@ fn refusal(mut status: Status) -> Status {
 
 impl Bounds {
     pub(super) fn new(config: &Config, counts: Arc<LimitCounts>) -> Arc<Self> {
-        let calls_per_s = config.calls_per_address;
+        let calls = |per_s| Calls { of: RateLimiter::keyed(Quota::per_second(per_s)), per_s };
         Arc::new(Self {
-            calls: RateLimiter::keyed(Quota::per_second(calls_per_s)),
-            calls_per_s,
+            calls: config.calls_per_address.map(calls),
             streams: Shares::new(STREAMS_MAX, STREAMS_EACH),
+            open_streams: Shares::new(OPEN_STREAMS_MAX, OPEN_STREAMS_EACH),
             received: Shares::new(RECEIVED_MAX_BYTES, RECEIVED_EACH_BYTES),
             counts,
         })
@@ -102,12 +115,14 @@ impl Bounds {
     pub(super) async fn keep(self: Arc<Self>) {
         loop {
             sleep(FORGET_EVERY).await;
-            self.calls.retain_recent();
-            self.calls.shrink_to_fit();
+            if let Some(calls) = &self.calls {
+                calls.of.retain_recent();
+                calls.of.shrink_to_fit();
+            }
         }
     }
 
-    /// Refuses calls of an address that makes too many, before anything else is looked at.
+    /// Refuses calls of an address that makes too many, before tokens are looked at. Never those that services and rollbacks need.
     pub(super) fn before(self: &Arc<Self>, router: Router, refused: Refused) -> Router {
         router.layer(from_fn_with_state((self.clone(), refused), count))
     }
@@ -130,12 +145,13 @@ async fn count(
     request: Request,
     next: Next,
 ) -> Response {
-    if let Some(peer) = peer(&request)
-        && bounds.calls.check_key(&peer).is_err()
+    if let (Some(calls), Some(peer)) = (&bounds.calls, peer(&request))
+        && !access::is_urgent(request.uri().path())
+        && calls.of.check_key(&peer).is_err()
     {
         let words = format!(
             "more than {} calls a second come from {} (serve --calls-per-address). Call less often",
-            bounds.calls_per_s, peer.0
+            calls.per_s, peer.0
         );
         return refused(bounds.refuse(Limit::Calls, request.uri().path(), Some(peer), words));
     }
@@ -152,22 +168,22 @@ async fn hold(
     let token = token.map(|credential| Holder::Token(credential.token));
     let holders: Vec<Holder> =
         peer.map(|Peer(address)| Holder::Address(address)).into_iter().chain(token).collect();
-    let mut stream = bounds.streams.empty(holders.clone());
+    // Who has no token takes no place from services.
+    let (streams, all, each) = match access::is_anybodys(&path) {
+        true => (&bounds.open_streams, OPEN_STREAMS_MAX, OPEN_STREAMS_EACH),
+        false => (&bounds.streams, STREAMS_MAX, STREAMS_EACH),
+    };
+    let mut stream = streams.empty(holders.clone());
     let is_stream = access::is_stream(&path);
     if is_stream && let Err(used_up) = stream.grow(1) {
-        let words = words(&used_up, STREAMS_MAX, STREAMS_EACH, "streams are open");
+        let words = words(&used_up, all, each, "streams are open");
         return refused(bounds.refuse(Limit::Streams, &path, peer, words));
     }
-    // Pins are imported for as long as there are any.
-    let has_end = !access::is_upload(&path);
-    let received = bounds.received.empty(holders);
-    let request = request.map(|body| {
-        metered(body, received, has_end, move |used_up| {
-            let [all, each] = [RECEIVED_MAX_BYTES, RECEIVED_EACH_BYTES].map(|bytes| bytes >> 20);
-            let words = words(used_up, all, each, "MiB of requests are being received");
-            bounds.refuse(Limit::Memory, &path, peer, words)
-        })
-    });
+    let request = match access::is_upload(&path) {
+        // Messages are dropped as they are read, and there may be many.
+        true => request,
+        false => request.map(|body| received(bounds, path, peer, holders, body)),
+    };
     let response = next.run(request).await;
     if !is_stream {
         return response;
@@ -180,6 +196,27 @@ async fn hold(
     })
 }
 
+/// Limits the bytes of a request, and the time for it.
+fn received(bounds: Arc<Bounds>, path: String, peer: Option<Peer>, holders: Vec<Holder>, body: Body) -> Body {
+    let is_open = access::is_anybodys(&path);
+    let share = if is_open {
+        Shares::new(OPEN_REQUEST_BYTES, OPEN_REQUEST_BYTES).empty(Vec::new())
+    } else if access::is_process(&path) {
+        // A service that is not heard holds up steps, and may have to stop.
+        Shares::new(usize::MAX, usize::MAX).empty(Vec::new())
+    } else {
+        bounds.received.empty(holders)
+    };
+    metered(body, share, move |used_up| {
+        let [all, each] = [RECEIVED_MAX_BYTES, RECEIVED_EACH_BYTES].map(|bytes| bytes >> 20);
+        let words = match is_open {
+            true => format!("the request is longer than {} KiB", OPEN_REQUEST_BYTES >> 10),
+            false => words(used_up, all, each, "MiB of requests are being received"),
+        };
+        bounds.refuse(Limit::Memory, &path, peer, words)
+    })
+}
+
 fn peer(request: &Request) -> Option<Peer> {
     let of = request.extensions();
     of.get::<Peer>().or_else(|| of.get::<Option<Peer>>()?.as_ref()).copied()
@@ -188,12 +225,12 @@ fn peer(request: &Request) -> Option<Peer> {
 fn words(used_up: &UsedUp, all: usize, each: usize, what: &str) -> String {
     let again = "End some, or try again later";
     match used_up {
-        UsedUp::All => format!("all {all} {what} that may be. {again}"),
+        UsedUp::All => format!("{all} {what}, which is the limit. {again}"),
         UsedUp::Of(Holder::Address(address)) => {
-            format!("{each} {what} from {address}, as many as may be. {again}")
+            format!("{each} {what} from {address}, which is the limit of one address. {again}")
         }
         UsedUp::Of(Holder::Token(token)) => {
-            format!("{each} {what} with the token {token:?}, as many as may be. {again}")
+            format!("{each} {what} with the token {token:?}, which is the limit of one token. {again}")
         }
     }
 }

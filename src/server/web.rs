@@ -43,9 +43,10 @@ pub(super) fn routes(
     let compression = CompressionLayer::new().compress_when(is_whole);
     let pages = api.merge(http::console::router()).layer(compression.clone()).merge(decisions);
     // Other sites' requests are refused first: tokens say nothing about them, and remember nothing of them.
-    let pages = api::protect(bounds.before(access.before(pages, api::failed), api::failed), hosts);
-    let pages = pages.merge(access.before(health.clone().layer(compression), api::failed));
-    let full = access.before(http::full(health, limits), api::failed);
+    let counted = |router| bounds.before(access.before(router, api::failed), api::failed);
+    let pages = api::protect(counted(pages), hosts);
+    let pages = pages.merge(counted(health.clone().layer(compression)));
+    let full = counted(http::full(health, limits));
     let [open, full] = [pages, full].map(|router| {
         let router = match certificates {
             None => router,

@@ -167,4 +167,5 @@ fn limits_that_are_too_low_are_refused() {
     }
     let defaults = Config::load(Serve::default()).unwrap();
     assert_eq!((defaults.keep_history_days, defaults.keep_history_events), (400, 1_000_000));
+    assert_eq!(defaults.calls_per_address, None, "nobody is refused by it unless it is given");
 }

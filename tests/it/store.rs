@@ -258,7 +258,8 @@ pub async fn instances_and_passes_are_kept(place: &impl Place) {
         writer_slot,
         ..InstanceRecord::default()
     };
-    let (a, b, c) = (instance("a", 0), instance("b", 1), instance("c", 4095));
+    let (a, b, c) =
+        (instance("a", 0), instance("b", 1), instance("c", cutover_client::store::Version::TRIGGER_SLOT - 1));
     let put = |instances: &[&InstanceRecord], remove: &[&str]| Upkeep {
         put_instances: instances.iter().map(|record| (*record).clone()).collect(),
         remove_instances: remove.iter().map(|id| (*id).to_owned()).collect(),

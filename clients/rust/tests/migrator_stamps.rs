@@ -18,7 +18,7 @@ fn stamps_follow_the_clock_and_rise_above_what_was_seen() {
     assert_eq!(stamp(100, Version::ZERO, Version::ZERO, 7), Some(at(100, 0, 7)));
     assert_eq!(stamp(100, Version::ZERO, at(100, 0, 7), 7), Some(at(100, 1, 7)));
     // Above another writer's, even if that one's slot is higher.
-    assert_eq!(stamp(100, at(100, 5, 4095), Version::ZERO, 7), Some(at(100, 6, 7)));
+    assert_eq!(stamp(100, at(100, 5, Version::SLOTS - 1), Version::ZERO, 7), Some(at(100, 6, 7)));
     assert_eq!(stamp(100, at(100, 255, 0), Version::ZERO, 7), Some(at(101, 0, 7)), "a full counter carries");
     assert_eq!(stamp(100, at(900, 3, 0), at(901, 0, 7), 7), Some(at(901, 1, 7)), "a clock that is behind");
     assert_eq!(stamp(100, Version::MAX, Version::ZERO, 7), None);

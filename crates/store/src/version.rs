@@ -23,8 +23,13 @@ impl Version {
     pub const ZERO: Self = Self(0);
     /// The highest version; nothing can be written above it.
     pub const MAX: Self = Self(i64::MAX as u64);
+    /// Names how a version is split into time, counter and slot. Processes with different splits could stamp one version twice.
+    pub const LAYOUT: u32 = 1;
     /// Slots are below this.
     pub const SLOTS: u16 = 1 << SLOT_BITS;
+    /// The slot of triggers that stamp what programs without the SDK write. No process gets it, so an SDK never stamps the
+    /// version that a trigger does.
+    pub const TRIGGER_SLOT: u16 = Self::SLOTS - 1;
 
     /// Builds a version; `None` if the time or the slot does not fit.
     pub const fn new(ms_since_2025: u64, counter: u16, slot: u16) -> Option<Self> {

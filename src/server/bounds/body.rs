@@ -21,16 +21,15 @@ pub(super) struct Metered<F> {
     share: Share,
     /// What to say when there is no room.
     refused: F,
-    has_end: bool,
     until: Option<Pin<Box<Sleep>>>,
 }
 
-/// Counts the bytes of `body` in `share` until it is dropped. `has_end`: it may take 30 s.
-pub(super) fn metered<F>(body: Body, share: Share, has_end: bool, refused: F) -> Body
+/// Counts the bytes of `body` in `share` until it is dropped. It may take 30 s.
+pub(super) fn metered<F>(body: Body, share: Share, refused: F) -> Body
 where
     F: Fn(&UsedUp) -> Status + Send + Unpin + 'static,
 {
-    Body::new(Metered { body, share, refused, has_end, until: None })
+    Body::new(Metered { body, share, refused, until: None })
 }
 
 impl<F: Fn(&UsedUp) -> Status + Unpin> hyper::body::Body for Metered<F> {
@@ -48,7 +47,7 @@ impl<F: Fn(&UsedUp) -> Status + Unpin> hyper::body::Body for Metered<F> {
                 let grown = this.share.grow(bytes).map_err(|why| axum::Error::new((this.refused)(&why)));
                 Poll::Ready(Some(grown.map(|()| frame)))
             }
-            Poll::Pending if this.has_end => {
+            Poll::Pending => {
                 // Most are there at once, and need no timer.
                 let until = this.until.get_or_insert_with(|| Box::pin(sleep(RECEIVING)));
                 until.as_mut().poll(context).map(|()| {
@@ -56,7 +55,7 @@ impl<F: Fn(&UsedUp) -> Status + Unpin> hyper::body::Body for Metered<F> {
                     Some(Err(axum::Error::new(Status::deadline_exceeded(words))))
                 })
             }
-            polled => polled,
+            ended => ended,
         }
     }
 

@@ -9,13 +9,17 @@ use super::*;
 const WATCH: &str = "/cutover.v1.RoutingService/Watch";
 const UPLOAD: &str = "/cutover.v1.AdminService/ImportPins";
 const CALL: &str = "/cutover.v1.AdminService/SetPin";
+const REPORT: &str = "/cutover.v1.TelemetryService/Report";
+const HEALTH: &str = "/grpc.health.v1.Health/Watch";
+const CHECK: &str = "/grpc.health.v1.Health/Check";
 
 fn bounds(streams: Shares, received: Shares) -> Arc<Bounds> {
     let config = Config::load(crate::config::Serve::default()).expect("defaults");
     let bounds = Bounds::new(&config, Arc::default());
     let of = |_| panic!("nobody else has it");
-    let Bounds { calls, calls_per_s, counts, .. } = Arc::try_unwrap(bounds).unwrap_or_else(of);
-    Arc::new(Bounds { calls, calls_per_s, streams, received, counts })
+    let Bounds { calls, open_streams: _, counts, .. } = Arc::try_unwrap(bounds).unwrap_or_else(of);
+    let open_streams = Shares::new(1, 1);
+    Arc::new(Bounds { calls, streams, open_streams, received, counts })
 }
 
 /// Answers streams that do not end, and says how long a request was.
@@ -25,8 +29,11 @@ fn router(bounds: &Arc<Bounds>) -> Router {
         Ok(body) => body.to_bytes().len().to_string(),
         Err(error) => error.to_string(),
     };
-    let router =
-        Router::new().route(WATCH, post(streams)).route(UPLOAD, post(length)).route(CALL, post(length));
+    let streaming =
+        [WATCH, HEALTH].into_iter().fold(Router::new(), |router, path| router.route(path, post(streams)));
+    let router = [UPLOAD, CALL, REPORT, CHECK]
+        .into_iter()
+        .fold(streaming, |router, path| router.route(path, post(length)));
     bounds.within(router, Status::into_http)
 }
 
@@ -76,14 +83,36 @@ async fn requests_that_are_received_have_a_limit_together() {
     assert!(refused.contains("MiB of requests are being received from 10.0.0.1"), "{refused}");
     // It has sent a part, and says no more.
     let part = stream::iter([Ok::<_, axum::Error>(Bytes::from_static(b"12345"))]).chain(stream::pending());
-    let mut stalled = Box::pin(ask(&router, UPLOAD, 1, Body::from_stream(part)));
+    let mut stalled = Box::pin(ask(&router, CALL, 1, Body::from_stream(part)));
     assert!(futures::poll!(stalled.as_mut()).is_pending());
     assert!(send(1, 2).await.contains("from 10.0.0.1"));
-    assert!(send(2, 6).await.contains("of requests are being received that may be"));
+    assert!(send(2, 6).await.contains("of requests are being received, which is the limit"));
     assert_eq!(send(2, 5).await, "5", "another address has its part");
+    for path in [UPLOAD, REPORT] {
+        let sent = ask(&router, path, 1, Body::from("x".repeat(100))).await;
+        assert_eq!(text(sent).await, "100", "{path} is not stopped by it");
+    }
     drop(stalled);
     assert_eq!(send(1, 6).await, "6");
     assert_eq!(bounds.counts.refused()[3], ("memory", 3));
+}
+
+#[tokio::test]
+async fn calls_without_a_token_take_no_places_from_services() {
+    let bounds = bounds(Shares::new(1, 1), Shares::new(9, 9));
+    let router = router(&bounds);
+    let stranger = ask(&router, HEALTH, 1, Body::empty()).await;
+    assert_eq!([code(&stranger), code(&ask(&router, HEALTH, 1, Body::empty()).await)], [None, Some("8")]);
+    assert!(bounds.counts.last().borrow().is_none(), "no process was refused");
+    let service = ask(&router, WATCH, 1, Body::empty()).await;
+    assert_eq!(code(&service), None);
+    let part =
+        stream::iter([Ok::<_, axum::Error>(Bytes::from_static(b"123456789"))]).chain(stream::pending());
+    let mut stalled = Box::pin(ask(&router, CHECK, 1, Body::from_stream(part)));
+    assert!(futures::poll!(stalled.as_mut()).is_pending());
+    assert_eq!(text(ask(&router, CALL, 1, Body::from("x".repeat(9))).await).await, "9");
+    let long = ask(&router, CHECK, 1, Body::from("x".repeat(OPEN_REQUEST_BYTES + 1))).await;
+    assert!(text(long).await.contains("the request is longer than 16 KiB"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,10 +22,10 @@ use cutover_store::Version;
 use super::{super::lease::PRESUMED_DRAIN, member::drain};
 use crate::store::{ALL_FREE_SLOTS, InstanceRecord};
 
-/// Number of writer slots.
-pub(super) const SLOTS: u16 = Version::SLOTS;
+/// Number of writer slots that processes can have: all but the highest, which triggers stamp with.
+pub(super) const SLOTS: u16 = Version::TRIGGER_SLOT;
 /// How many of them one token or one service can have.
-pub(super) const SHARE: usize = SLOTS as usize / 4 * 3;
+pub(super) const SHARE: usize = Version::SLOTS as usize / 4 * 3;
 /// A slot rests at least this long.
 pub(super) const REST_MIN: Duration = Duration::from_secs(60);
 
@@ -149,7 +149,9 @@ impl Slots {
     /// Nobody ever learned of it.
     pub(super) fn give_back(&mut self, slot: u16) {
         self.forget(slot);
-        self.free.insert(slot);
+        if slot < SLOTS {
+            self.free.insert(slot);
+        }
     }
 
     /// Its process writes no more.

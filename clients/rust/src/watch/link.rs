@@ -17,6 +17,7 @@ use crate::{
     persisted::{self, Persisted},
     routing::Snapshot,
     stamp::Stamper,
+    store::Version,
 };
 
 /// Where the snapshot in use came from.
@@ -92,7 +93,7 @@ pub(crate) struct Held {
 impl Link {
     pub(crate) fn new(keeps_file: bool) -> Self {
         // Until the controller assigns one, a random slot makes equal versions unlikely.
-        let slot = rand::random_range(0..4_096);
+        let slot = rand::random_range(0..Version::TRIGGER_SLOT);
         Self {
             start: watch::Sender::new(Start::Waiting),
             session: watch::Sender::new(None),

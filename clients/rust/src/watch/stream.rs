@@ -197,6 +197,7 @@ impl Watcher {
             succeeds: self.identity.succeeds.clone(),
             writer_slot: held.as_ref().map(|_| self.link.writer_slot().into()),
             held_seal: held.as_ref().map_or_else(String::new, |held| held.seal.clone()),
+            version_layout: Version::LAYOUT,
         };
         let mut client =
             RoutingServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_MAX_BYTES);

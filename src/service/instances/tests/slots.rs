@@ -1,7 +1,9 @@
 //! Stories of writer slots.
 
+use cutover_store::Version;
+
 use super::{
-    super::slots::{NoSlot, SHARE, SLOTS},
+    super::slots::{NoSlot, SHARE, SLOTS, Slots},
     *,
 };
 use crate::{domain::Credential, store::ALL_FREE_SLOTS};
@@ -155,6 +157,21 @@ fn a_slot_that_rests_for_another_process_is_not_kept() {
 }
 
 #[test]
+fn nobody_gets_the_slot_of_triggers() {
+    let mut world = World::new();
+    let claims = Asking { slot: Some(Version::TRIGGER_SLOT), holds: true, ..asking("one", 1) };
+    let (one, ..) = world.register(claims);
+    assert_eq!(slot(&world, &one), 0);
+    let mut slots = Slots::new(&[], &[], world.now);
+    slots.give_back(Version::TRIGGER_SLOT);
+    let record = |id: u64| InstanceRecord { service: format!("service-{}", id % 2), ..asking("a", 1).record };
+    for id in 0..u64::from(SLOTS) {
+        slots.take(&record(id), None, world.now).expect("one for each process");
+    }
+    assert_eq!(slots.take(&record(0), None, world.now), Err(NoSlot::Taken));
+}
+
+#[test]
 fn crashed_instances_that_may_act_nowhere_give_their_slots_back() {
     let mut world = World::new();
     for incarnation in 1..=u64::from(SLOTS) {
@@ -164,6 +181,7 @@ fn crashed_instances_that_may_act_nowhere_give_their_slots_back() {
         let (who, ..) = world.register(Asking { record, ..Asking::default() });
         world.disconnect(&who);
         assert!(world.report(&who, 7), "it has the fence");
+        assert!(slot(&world, &who) < Version::TRIGGER_SLOT, "nobody stamps as triggers do");
     }
     let more = || asking("two", 1);
     assert_eq!(refused(&mut world, more()), NoSlot::Taken);

@@ -1,6 +1,6 @@
 //! A controller: what `cutover serve` runs, over this world's store and network.
 
-use std::{future::pending, net::SocketAddr, num::NonZeroU32, sync::Arc};
+use std::{future::pending, net::SocketAddr, sync::Arc};
 
 use cutover::{config::Config, server, store::Store as _};
 
@@ -33,7 +33,7 @@ impl Controller {
             http_hosts: Vec::new(),
             http_connections_per_address: None,
             grpc_connections_per_address: None,
-            calls_per_address: NonZeroU32::MAX,
+            calls_per_address: None,
             insecure: false,
             require_tokens: false,
             tls: None,
