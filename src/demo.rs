@@ -277,6 +277,7 @@ impl Story<'_> {
             reason: String::new(),
             sample_ppm: 0,
             expected: None,
+            source_first: true,
             fingerprint: "demo".to_owned(),
             segments: 2,
             on_target: 1,

@@ -138,6 +138,11 @@ impl WorkerContext {
             if !self.tell(&mut checkpoint, &pace).await? {
                 return Ok(());
             }
+            if side == Side::Source && left.is_none() {
+                page.records
+                    .iter()
+                    .for_each(|(id, record)| self.pass.source_versions.add(id, record.version));
+            }
             if left.is_some() {
                 ahead = self.read_ahead(side, segment, left, &pace);
             } else if let Some(more) = more {
@@ -179,6 +184,7 @@ impl WorkerContext {
         checkpoint.findings.clear();
         checkpoint.witness = None;
         lock(pace).tune(told.claimed, told.tuning.unwrap_or_default());
+        self.pass.source_versions.clear_if(told.lost);
         Ok(!told.lost)
     }
 
