@@ -192,6 +192,8 @@ impl Stores {
         done: &mut Done,
     ) -> Result<(), Error> {
         let (tenant, key) = (id.tenant.as_str(), id.key.as_str());
+        let counted = pass.in_a_row.refused(error);
+        counted.map_err(|error| Error::Store { store: to.name(), error })?;
         let refused = RefusedRecord { tenant, key, record: Some(record), toward: to, error };
         done.quarantined(&refused);
         self.quarantine(plan, pass, refused).await
@@ -222,7 +224,10 @@ impl Stores {
                     for ((id, record), copied) in batch.iter().zip(copied) {
                         let unversioned = record.version == Version::ZERO;
                         match copied {
-                            Copied::Written => done.counts.copied += 1,
+                            Copied::Written => {
+                                pass.in_a_row.written();
+                                done.counts.copied += 1;
+                            }
                             Copied::Present if unversioned => equal.push((id.clone(), record.clone())),
                             Copied::Present => done.counts.present += 1,
                             Copied::Stale(_) => {
