@@ -160,6 +160,9 @@ impl Live {
             return Registering::Gone;
         }
         let duplicate = self.is_duplicate(&who);
+        // Whatever it gets has the fence. It may die before its first report. Its file may be older.
+        let fenced = if at.has_fence && !holds { at.revision } else { 0 };
+        let fence_heard = if record.file_valid_ms > 0 { 0 } else { fenced };
         let readmitted =
             self.members.get(&who).is_some_and(|heard| self.may_be_behind(heard, admission, now));
         if let Some(heard) = self.members.get_mut(&who) {
@@ -171,7 +174,7 @@ impl Live {
             let readmitted = readmitted || slot != heard.record.writer_slot;
             heard.record.writer_slot = slot;
             record.writer_slot = slot;
-            record.fence_heard = heard.record.fence_heard;
+            record.fence_heard = heard.record.fence_heard.max(fence_heard);
             record.admission = heard.record.admission;
             let differs = readmitted || heard.record != record;
             if readmitted {
@@ -180,14 +183,8 @@ impl Live {
             }
             let held = if readmitted { 0 } else { held };
             heard.heard_again(held, now);
-            if at.has_fence && !holds {
-                // As a new one.
-                heard.fenced = at.revision;
-                if record.file_valid_ms == 0 {
-                    heard.record.fence_heard = at.revision;
-                    record.fence_heard = at.revision;
-                }
-            }
+            heard.record.fence_heard = record.fence_heard;
+            heard.fenced = heard.fenced.max(fenced);
             (heard.routes, heard.succeeds) = (routes, succeeds);
             let put = (differs || !heard.durable).then(|| (record, heard.changes()));
             return Registering::Member { who, readmitted: readmitted && holds, duplicate, put };
@@ -201,9 +198,7 @@ impl Live {
         // A process that holds a snapshot and is unknown was given up, whatever else was forgotten. A process
         // whose file may be older has not acknowledged anything either.
         let acknowledged = if holds || record.file_valid_ms > 0 { 0 } else { at.revision };
-        // Whatever it gets has the fence. It may die before its first report.
-        let fenced = if at.has_fence && !holds { at.revision } else { 0 };
-        record.fence_heard = fenced.min(acknowledged);
+        record.fence_heard = fence_heard;
         let heard = Heard::registered(record.clone(), acknowledged, now);
         let mut heard = Heard { fenced, routes, succeeds, ..heard };
         let put = Some((record, heard.changes()));
@@ -310,8 +305,6 @@ impl Live {
         }
         heard.heard_last(now);
         heard.record.file_valid_ms = file_valid_ms;
-        // Whoever is about to evict it would remove it, although its file can be used.
-        heard.admit();
         Some(heard.park(now, steady_ms))
     }
 
