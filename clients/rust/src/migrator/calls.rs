@@ -114,11 +114,15 @@ impl Calls {
         Ok(PutAll::Applied)
     }
 
-    /// Counts a write that a store would refuse, and that is not sent to it, as one that failed there.
-    pub(super) fn unsent(&mut self, store: StoreRole, error: &StoreError) {
-        let (operation, latency) = (Operation::Write, std::time::Duration::ZERO);
-        let error = Some(error.class());
-        self.outcomes.push(Outcome::Call { store, operation, latency, error, found: None });
+    /// Fails for a record that a store would refuse, and counts that as a write that failed there. Nothing is sent.
+    pub(super) fn check(&mut self, store: StoreRole, id: &Id, record: &Record) -> Result<(), StoreError> {
+        let checked = self.inner.store(store).check(id, record);
+        if let Err(error) = &checked {
+            let (operation, latency) = (Operation::Write, std::time::Duration::ZERO);
+            let error = Some(error.class());
+            self.outcomes.push(Outcome::Call { store, operation, latency, error, found: None });
+        }
+        checked
     }
 
     pub(super) fn count(&mut self, event: Event) {

@@ -148,10 +148,9 @@ impl Transacting {
         if needs_target(&self.operation) {
             let store = StoreRole::Target;
             for (id, record) in &self.records {
-                if let Err(error) = self.calls.inner.store(store).check(id, record) {
-                    self.calls.unsent(store, &error);
-                    return Err(Cause::Store { store, error: error.of_record(&id.tenant, &id.key) });
-                }
+                let checked = self.calls.check(store, id, record);
+                checked
+                    .map_err(|error| Cause::Store { store, error: error.of_record(&id.tenant, &id.key) })?;
             }
         }
         for (_, record) in &self.records {

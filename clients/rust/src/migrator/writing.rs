@@ -159,10 +159,8 @@ impl Writing {
         self.record.version = stamp.map_err(|error| Unput::Refused(error.into()))?;
         if needs_target(&self.operation) {
             let store = StoreRole::Target;
-            if let Err(error) = self.calls.inner.store(store).check(&self.id, &self.record) {
-                self.calls.unsent(store, &error);
-                return Err(Unput::Refused(Cause::Store { store, error }));
-            }
+            let checked = self.calls.check(store, &self.id, &self.record);
+            checked.map_err(|error| Unput::Refused(Cause::Store { store, error }))?;
         }
         self.calls.inner.check_expiry(&self.record).map_err(Unput::Refused)?;
         Ok(Prepared::Put)
