@@ -7,8 +7,8 @@ use cutover_core::{
 };
 
 use super::{
-    Document, Evidence, Fleet, Gate, Group, Migration, PassKind, Placement, Rollout, Shares, State, Tenant,
-    TenantRow, Unmet, Wait, Whom,
+    Differences, Document, Evidence, Fleet, Gate, Group, Migration, PassKind, Placement, Rollout, Shares,
+    State, Tenant, TenantRow, Unmet, Wait, Whom,
     barrier::{NAMED_MAX, names, what_to_do},
     goal::Stuck,
     percent,
@@ -111,10 +111,11 @@ impl Conditions<'_> {
             let compares =
                 |pass: &&Evidence| pass.job.kind == PassKind::Verify && pass.job.cover.covers(whom);
             let newest = counting.iter().rev().find(compares).unwrap_or(&passes[doubt]);
-            let (message, action) = match newest.clean {
-                true => (too_early(newest), "cutover verify SPEC"),
-                false => (newest.told_unclean(), "fix these records, then run: cutover verify SPEC"),
-            };
+            let message = if newest.clean { too_early(newest) } else { newest.told_unclean() };
+            let Differences { missing, stale, .. } = newest.counts.remaining;
+            let repairs = missing + stale > 0;
+            let action =
+                newest.before(if repairs { "cutover verify SPEC --repair" } else { "cutover verify SPEC" });
             return Some(Unmet::of_change(Gate::FullPass, message, action));
         }
         let newest = self.document.evidence.iter().rev().find(|evidence| evidence.job.cover.covers(whom));
@@ -136,7 +137,10 @@ impl Conditions<'_> {
                 self.document.key,
                 percent(*upto)
             ),
-            _ => newest.map_or_else(|| "cutover backfill SPEC".to_owned(), Evidence::before_the_next),
+            _ => {
+                let backfill = "cutover backfill SPEC";
+                newest.map_or_else(|| backfill.to_owned(), |pass| pass.before(backfill))
+            }
         };
         Some(Unmet::of_change(Gate::FullPass, message, action))
     }

@@ -240,18 +240,30 @@ impl Evidence {
         format!("the newest {}, {}, was not clean{left}", job.kind.name(), job.id)
     }
 
-    /// What to do so that the next pass that copies may be clean.
-    pub fn before_the_next(&self) -> String {
-        let quarantined = (self.counts.quarantined > 0)
-            .then_some("fix the records in quarantine (cutover quarantine list SPEC)");
-        let unversioned = (self.counts.remaining.unversioned > 0).then_some(
-            "delete what only the target has (cutover verify SPEC --repair --remove-extra --reason ..), or write or \
-             delete each of those records once with an SDK",
-        );
-        let first: Vec<&str> = unversioned.into_iter().chain(quarantined).collect();
+    /// What to do about what it left, so that the next pass, which `command` runs, may be clean.
+    pub fn before(&self, command: &str) -> String {
+        let Differences { missing: _, stale: _, ahead, extra, different, unversioned } =
+            self.counts.remaining;
+        let stamped = ahead + different + extra.saturating_sub(unversioned);
+        let first = [
+            (
+                unversioned,
+                "delete what only the target has (cutover verify SPEC --repair --remove-extra --reason ..), or write or \
+                 delete each of those records once with an SDK",
+            ),
+            (
+                stamped,
+                "write or delete once with an SDK what was changed without one, or, if the source is right in all that \
+                 differs, overwrite the target (cutover verify SPEC --repair --source-wins --reason ..)",
+            ),
+            (self.counts.quarantined, "fix the records in quarantine (cutover quarantine list SPEC)"),
+            (self.counts.failed, "correct what can't be read or written, with the store's own tools"),
+        ];
+        let first: Vec<&str> =
+            first.into_iter().filter(|(records, _)| *records > 0).map(|(_, what)| what).collect();
         match first.is_empty() {
-            true => "cutover backfill SPEC".to_owned(),
-            false => format!("{}, then run: cutover backfill SPEC", first.join("; ")),
+            true => command.to_owned(),
+            false => format!("{}, then run: {command}", first.join("; ")),
         }
     }
 

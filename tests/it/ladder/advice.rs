@@ -63,13 +63,10 @@ fn the_local_guard_is_named_before_the_pass_that_has_to_come_after_it() {
     assert_eq!(gates, [Gate::LocalGuard, Gate::FullPass], "{unmet:?}");
 }
 
-/// A pass that copies is not clean while they are there, however often it is run.
-#[test]
-fn what_only_the_target_has_is_to_be_deleted_or_kept_before_the_next_pass() {
+/// What status says before target-first, after a pass with these counts.
+fn told_after(kind: PassKind, counts: PassCounts) -> String {
     let mut world = repair::copied();
-    assert!(world.ask_with("orders/again", PassKind::Full, false, 5));
-    let left = Differences { extra: 1, unversioned: 1, ..Differences::default() };
-    let counts = PassCounts { remaining: left, ..PassCounts::default() };
+    assert!(world.ask_with("orders/again", kind, false, 5));
     let (id, findings, ledgers) = ("orders/again".to_owned(), Vec::new(), Ledgers::default());
     assert!(world.change(&Change::FinishJob { id, counts, findings, complete: true, ledgers }));
     // A new step, for which the first pass does not count.
@@ -80,9 +77,43 @@ fn what_only_the_target_has_is_to_be_deleted_or_kept_before_the_next_pass() {
     world.happen(&Happening::Step);
     (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
     let unmet = waiting(&world.migration, &Fleet::new(world.members.clone()), world.revision);
-    let pass =
-        unmet.iter().find(|unmet| unmet.gate == Gate::FullPass).expect("target-first waits for a pass");
-    assert!(pass.action.contains("cutover verify SPEC --repair --remove-extra --reason"), "{pass:?}");
+    let pass = unmet.into_iter().find(|unmet| unmet.gate == Gate::FullPass);
+    pass.expect("target-first waits for a pass").action
+}
+
+/// A pass that copies is not clean while they are there, however often it is run.
+#[test]
+fn what_no_pass_copies_is_to_be_corrected_before_the_next_pass() {
+    let left = |remaining| PassCounts { remaining, ..PassCounts::default() };
+    let (remove, repair) = ("--repair --remove-extra --reason", "--repair --source-wins --reason");
+    let extra = Differences { extra: 1, ..Differences::default() };
+    let all: [(_, _, &[&str], _); 9] = [
+        (PassKind::Full, Differences { unversioned: 1, ..extra }, &[remove], "cutover backfill SPEC"),
+        (PassKind::Full, extra, &[repair], "cutover backfill SPEC"),
+        (PassKind::Full, Differences { ahead: 1, ..extra }, &[repair], "cutover backfill SPEC"),
+        (
+            PassKind::Full,
+            Differences { extra: 2, unversioned: 1, ..extra },
+            &[remove, repair],
+            "cutover backfill SPEC",
+        ),
+        (PassKind::Full, Differences { missing: 1, ..Differences::default() }, &[], "cutover backfill SPEC"),
+        (PassKind::Verify, extra, &[repair], "cutover backfill SPEC"),
+        (PassKind::Verify, Differences { stale: 1, ..Differences::default() }, &[], "cutover backfill SPEC"),
+        (PassKind::Verify, Differences { different: 1, ..extra }, &[repair], "cutover verify SPEC"),
+        (PassKind::Verify, Differences { different: 1, missing: 1, ..extra }, &[repair], "SPEC --repair"),
+    ];
+    for (kind, remaining, first, then) in all {
+        let action = told_after(kind, left(remaining));
+        for way in [remove, repair] {
+            assert_eq!(action.contains(way), first.contains(&way), "{kind:?}, {remaining:?}: {action}");
+        }
+        assert!(action.ends_with(then), "{kind:?}, {remaining:?}: {action}");
+        assert_eq!(action.contains(", then run: "), !first.is_empty(), "{action}");
+    }
+    let unreadable = told_after(PassKind::Verify, PassCounts { failed: 1, ..PassCounts::default() });
+    assert!(unreadable.starts_with("correct what can't be read or written"), "{unreadable}");
+    assert!(unreadable.ends_with("then run: cutover verify SPEC"), "{unreadable}");
 }
 
 #[test]

@@ -230,7 +230,7 @@ impl Draft {
         let mut unmet: Vec<Unmet> = back.into_iter().collect();
         if covered.iter().any(|placement| placement.rung > Rung::Mirrored) {
             let message = "tenants at target-first or above read the target, so what it has may be in use";
-            let action = format!("cutover ramp {key} --target-first 0 --wait, then repair");
+            let action = format!("cutover ramp {key} --target-first 0 --wait, or unpin them; then repair");
             unmet.push(Unmet::of_change(Gate::Stage, message, action));
         }
         Refusal::unless_met(unmet)

@@ -10,7 +10,7 @@ use cutover::{
 use cutover_client::routing::{PPM, Rung};
 use cutover_proto::v1;
 
-use super::{chaos, people, replicas, with};
+use super::{chaos, foreign, people, replicas, with};
 use crate::{
     cast::operator::Advice,
     invariants::telemetry,
@@ -126,10 +126,10 @@ pub fn act(need: &Need, advice: &Advice, status: &v1::Status) {
     }
 }
 
-/// Whom a share does not take below target-only.
-pub fn pinned_at_target_only() -> Vec<String> {
+/// Whom a share does not take below `rung`.
+pub fn pinned_from(rung: Rung) -> Vec<String> {
     let Some(migration) = with(|stage| stage.control.migration()) else { return Vec::new() };
-    let rows = migration.tenants.iter().filter(|(_, row)| row.pin == Some(Rung::TargetOnly));
+    let rows = migration.tenants.iter().filter(|(_, row)| row.pin >= Some(rung));
     rows.map(|(tenant, _)| tenant.to_string()).collect()
 }
 
@@ -163,6 +163,9 @@ fn misled(advice: &Advice, status: &v1::Status, migration: &Migration) -> Option
             let is_doubted = document.evidence.iter().any(|pass| pass.finds_what_copying_misses());
             unless(!shows || is_doubted, "there is a clean full pass since everybody's last step")
         }
+        Advice::Repair => {
+            unless(foreign::outlives_a_copy(), "the target has nothing that copying leaves as it is")
+        }
         Advice::Cancel(id) => unless(document.jobs.iter().any(|job| job.id == *id), "there is no such pass"),
         Advice::LocalGuardOff => unless(document.policy.local_guard, "it is off"),
         Advice::Confirm => unless(document.restored.is_some(), "the store was not restored"),
@@ -176,6 +179,10 @@ fn misled(advice: &Advice, status: &v1::Status, migration: &Migration) -> Option
         Advice::LeaveTargetOnly => {
             let is_there = migration.placements().any(|placement| placement.rung == Rung::TargetOnly);
             unless(is_there, "nobody is at target-only")
+        }
+        Advice::LeaveTargetFirst => {
+            let is_there = migration.placements().any(|placement| placement.rung >= Rung::TargetFirst);
+            unless(is_there, "nobody is at target-first")
         }
         Advice::Resume => {
             let has_plan = status.plan.as_ref().is_some_and(is_running);

@@ -51,6 +51,15 @@ pub fn is_left() -> bool {
     })
 }
 
+/// Whether the target has a record that the source lacks, or has in another form at the same or an older version.
+pub fn outlives_a_copy() -> bool {
+    let [source, target] = with(|stage| [0, 1].map(|side| stage.stores[side].clone()));
+    target.dump().into_iter().any(|(id, record)| match source.peek(&id) {
+        None => !record.is_tombstone(),
+        Some(there) => there.version <= record.version && there != record,
+    })
+}
+
 /// A repair begins, or has ended.
 pub fn note_repair(is_under_way: bool) {
     with(|stage| stage.repairs = is_under_way);

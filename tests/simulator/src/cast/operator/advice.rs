@@ -9,6 +9,8 @@ pub enum Advice {
     Evict(Option<String>),
     /// Run a pass.
     Pass(PassKind),
+    /// Make the target what the source has.
+    Repair,
     /// End a pass that nobody works on.
     Cancel(String),
     /// Let a paused migration, or its plan, continue.
@@ -23,6 +25,8 @@ pub enum Advice {
     RequireNone,
     /// Take everybody below target-only.
     LeaveTargetOnly,
+    /// Take everybody below target-first.
+    LeaveTargetFirst,
     /// Look again after so many seconds.
     Wait(u64),
 }
@@ -43,6 +47,7 @@ impl Advice {
             ["evict", "--lost", ..] => Self::Evict(None),
             ["evict", name, "--lost", ..] => Self::Evict(Some(name.to_owned())),
             ["backfill", ..] => Self::Pass(PassKind::Full),
+            ["verify", _, "--repair", "--source-wins", ..] => Self::Repair,
             ["verify", ..] => Self::Pass(PassKind::Verify),
             ["reverse", ..] => Self::Pass(PassKind::Reverse),
             ["cancel", id, ..] => Self::Cancel(id.to_owned()),
@@ -52,6 +57,7 @@ impl Advice {
             ["confirm", ..] => Self::Confirm,
             ["policy", .., "--no-required-services"] => Self::RequireNone,
             ["ramp", _, "--target-only", "0", ..] => Self::LeaveTargetOnly,
+            ["ramp", _, "--target-first", "0", ..] => Self::LeaveTargetFirst,
             ["status", ..] => Self::Wait(2),
             _ => return None,
         })
@@ -68,8 +74,13 @@ mod tests {
         assert_eq!(Advice::of(evict), Some(Advice::Evict(Some("api-1".to_owned()))));
         let all = "once their processes have certainly ended: cutover evict --lost --reason ..";
         assert_eq!(Advice::of(all), Some(Advice::Evict(None)));
-        let fixed = "fix these records, then run: cutover verify SPEC";
+        let fixed = "correct what can't be read or written, with the store's own tools, then run: cutover verify SPEC";
         assert_eq!(Advice::of(fixed), Some(Advice::Pass(PassKind::Verify)));
+        let repair = "overwrite the target (cutover verify SPEC --repair --source-wins --reason ..), then run: \
+                      cutover backfill SPEC";
+        assert_eq!(Advice::of(repair), Some(Advice::Repair));
+        let down = "cutover ramp orders --target-first 0 --wait, or unpin them; then repair";
+        assert_eq!(Advice::of(down), Some(Advice::LeaveTargetFirst));
         let reverse = "cutover reverse SPEC copies them back; the controller then takes these tenants down";
         assert_eq!(Advice::of(reverse), Some(Advice::Pass(PassKind::Reverse)));
         assert_eq!(Advice::of("nothing to do: waited for at most 2 s more"), Some(Advice::Wait(5)));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cutover::refusal::reasons;
+use cutover_client::routing::Rung;
 use cutover_proto::v1;
 use tonic::Status;
 
@@ -50,6 +51,11 @@ impl Desk {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 return Ok(());
             }
+            Advice::Repair => {
+                play::want_repair();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                return Ok(());
+            }
             Advice::LocalGuardOff => {
                 self.update(|policy| policy.local_guard = false).await;
                 return Ok(());
@@ -80,21 +86,25 @@ impl Desk {
                 self.admin.confirm_restore(request).await.map(drop)
             }
             Advice::LeaveTargetOnly => {
-                let target_only_ppm = Some(0);
-                let request = v1::SetRolloutRequest {
-                    mutation,
-                    key,
-                    target_only_ppm,
-                    wait: true,
-                    ..Default::default()
-                };
-                for tenant in calm::pinned_at_target_only() {
-                    self.unpin_one(tenant).await;
-                }
-                self.admin.set_rollout(request).await.map(drop)
+                let request = v1::SetRolloutRequest { target_only_ppm: Some(0), ..Default::default() };
+                self.leave(Rung::TargetOnly, request).await
+            }
+            Advice::LeaveTargetFirst => {
+                let request = v1::SetRolloutRequest { target_first_ppm: Some(0), ..Default::default() };
+                self.leave(Rung::TargetFirst, request).await
             }
         };
         told(&what, &answer.clone().map(tonic::Response::new));
         answer.map_err(Box::new)
+    }
+
+    /// Takes everybody below `rung`: those that are pinned, and the shares, which `request` names.
+    async fn leave(&mut self, rung: Rung, request: v1::SetRolloutRequest) -> Result<(), Status> {
+        for tenant in calm::pinned_from(rung) {
+            self.unpin_one(tenant).await;
+        }
+        let mutation = self.mutation();
+        let request = v1::SetRolloutRequest { mutation, key: KEY.to_owned(), wait: true, ..request };
+        self.admin.set_rollout(request).await.map(drop)
     }
 }
