@@ -63,7 +63,7 @@ impl Client {
     /// with several IP addresses counts as several. The client follows the one that leads.
     ///
     /// Returns within `start_timeout`, with the controller's state, the persisted state, or an error that says what to do.
-    /// Must be called within a tokio runtime.
+    /// After an error it tries for up to 30 s to tell the controller, which may wait for this process. Needs a tokio runtime.
     ///
     /// ```no_run
     /// # async fn story() -> Result<(), Box<dyn std::error::Error>> {
@@ -99,8 +99,9 @@ impl Client {
             succeeds: lock.as_ref().map_or_else(Vec::new, |lock| lock.predecessors().to_vec()),
         });
         saver::expect_history(&address, options.persist.as_deref()).await;
-        let client = Self::start(address, identity, lock, &options);
-        client.until_started(&server, &options).await?;
+        let client = Self::start(address.clone(), identity.clone(), lock, &options);
+        let started = client.until_started(&server, &options).await;
+        started.inspect_err(|_| client.tasks.withdraw(address, identity))?;
         Ok(client)
     }
 

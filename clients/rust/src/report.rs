@@ -4,6 +4,7 @@
 //! must not judge one revision by the outcomes of another.
 
 mod cell;
+mod goodbye;
 mod in_flight;
 mod judged;
 mod recorder;
@@ -16,6 +17,7 @@ pub use cutover_core::{
     histogram::{BUCKETS, BadHistogram, Histogram},
     outcome::{ErrorClass, Event, Operation, Origin, Outcome, StoreRole},
 };
+pub(crate) use goodbye::withdraw;
 pub use in_flight::InFlight;
 pub(crate) use judged::Judged;
 pub use recorder::{Drained, Recorder};

@@ -1,8 +1,10 @@
 //! The tasks of a client.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::{AbortHandle, JoinHandle};
+
+use crate::{Address, report, watch::Identity};
 
 pub(super) struct Tasks {
     /// Until `close` takes them.
@@ -20,6 +22,14 @@ pub(super) enum Running {
 }
 
 impl Tasks {
+    /// The process could not start: the controller is told, which may have registered it.
+    pub(super) fn withdraw(&self, address: Address, identity: Arc<Identity>) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Running::Connected { watcher, .. }) = running {
+            tokio::spawn(report::withdraw(address, identity, watcher));
+        }
+    }
+
     pub(super) fn abort(&self) {
         self.all.iter().for_each(AbortHandle::abort);
     }

@@ -14,15 +14,15 @@ use tokio::{
 use tonic::{Code, Status};
 use tracing::{error, warn};
 
-use super::Recorder;
+use super::{
+    Recorder,
+    goodbye::{AGAIN, ANSWER, goodbye, longer},
+};
 use crate::{
     Address, clock,
     watch::{Current, Identity, Link, Session},
     words::explain,
 };
-
-/// Longest time to wait for an answer.
-const ANSWER: Duration = Duration::from_secs(2);
 
 /// A change waits this long for others, to be reported together.
 const DEBOUNCE: Duration = Duration::from_millis(10);
@@ -32,10 +32,6 @@ const FLUSH: Duration = Duration::from_millis(100);
 
 /// Minimum interval between two reports because of errors.
 const URGENT: Duration = Duration::from_millis(100);
-
-/// A client that closes tries again after this time, and then twice as long each time, up to [`AGAIN_MAX`].
-const AGAIN: Duration = Duration::from_millis(100);
-const AGAIN_MAX: Duration = Duration::from_millis(800);
 
 /// A request to close.
 #[derive(Clone, Copy, Debug)]
@@ -280,7 +276,9 @@ impl Reporter {
         }
         let delivered = timeout_at(closing.deadline.max(Instant::now() + DEBOUNCE), async {
             let is_delivered = self.deliver(&mut session).await;
-            idle && self.goodbye(&mut session).await && is_delivered
+            let channel = session.map(|session| session.channel).filter(|_| idle);
+            let Some(channel) = channel else { return false };
+            goodbye(&self.address, &self.identity, channel).await && is_delivered
         });
         delivered.await.unwrap_or(false)
     }
@@ -320,33 +318,4 @@ impl Reporter {
             session.channel = self.address.connect_lazy();
         }
     }
-
-    async fn goodbye(&self, session: &mut Option<Session>) -> bool {
-        let request = v1::GoodbyeRequest {
-            instance_id: self.identity.instance_id.clone(),
-            incarnation: self.identity.incarnation,
-            file_valid_ms: self.identity.file_valid_ms,
-        };
-        let mut pause = AGAIN;
-        loop {
-            let Some(channel) = session.as_ref().map(|session| session.channel.clone()) else { return false };
-            let mut client = TelemetryServiceClient::new(channel);
-            let status = match timeout(ANSWER, client.goodbye(request.clone())).await {
-                Ok(Ok(_)) => return true,
-                Ok(Err(status)) => status,
-                Err(_) => Status::unavailable("no answer to a goodbye"),
-            };
-            if status.code() != Code::Unavailable {
-                warn!("goodbye was not heard: {}", explain(&status));
-                return false;
-            }
-            self.follow(session);
-            sleep(pause).await;
-            pause = longer(pause);
-        }
-    }
-}
-
-fn longer(pause: Duration) -> Duration {
-    (pause * 2).min(AGAIN_MAX)
 }

@@ -45,6 +45,17 @@ async fn a_start_waits_for_the_whole_snapshot() {
     assert!(request.instance_id.starts_with("orders-api-"), "{}", request.instance_id);
 }
 
+/// The controller has registered it, so it would wait for it.
+#[tokio::test]
+async fn a_start_that_gives_up_says_goodbye() {
+    let mut fake = Fake::start().await;
+    let options = Options { instance_id: Some("orders-api-1".to_owned()), ..soon() };
+    let error = refused(&fake.url(), "orders-api", options).await;
+    assert!(matches!(error, ConnectError::NoSnapshot { .. }), "{error}");
+    assert_eq!(fake.watch().await.request.instance_id, "orders-api-1");
+    assert_eq!(fake.goodbye().await, "orders-api-1");
+}
+
 #[tokio::test]
 async fn what_can_not_work_is_refused_before_anything_is_tried() {
     for server in ["", "not a url", "127.0.0.1:7070", "ftp://host:1", "http:///"] {

@@ -1,0 +1,62 @@
+//! The last that the controller hears of a process: nobody has to wait for it.
+
+use std::{sync::Arc, time::Duration};
+
+use cutover_proto::v1::{self, telemetry_service_client::TelemetryServiceClient};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tonic::{Code, Status};
+use tracing::warn;
+
+use crate::{Address, AuthorizedChannel, watch::Identity, words::explain};
+
+/// Longest time to wait for an answer.
+pub(super) const ANSWER: Duration = Duration::from_secs(2);
+
+/// A client that closes tries again after this time, and then twice as long each time, up to [`AGAIN_MAX`].
+pub(super) const AGAIN: Duration = Duration::from_millis(100);
+const AGAIN_MAX: Duration = Duration::from_millis(800);
+
+/// For so long a process that could not start tries to say so.
+const WITHDRAWS_FOR: Duration = Duration::from_secs(30);
+
+/// Says goodbye until it is heard, at whichever controller leads. False: it was refused.
+pub(super) async fn goodbye(address: &Address, identity: &Identity, mut channel: AuthorizedChannel) -> bool {
+    let request = v1::GoodbyeRequest {
+        instance_id: identity.instance_id.clone(),
+        incarnation: identity.incarnation,
+        file_valid_ms: identity.file_valid_ms,
+    };
+    let mut pause = AGAIN;
+    loop {
+        let mut client = TelemetryServiceClient::new(channel);
+        let status = match timeout(ANSWER, client.goodbye(request.clone())).await {
+            Ok(Ok(_)) => return true,
+            Ok(Err(status)) => status,
+            Err(_) => Status::unavailable("no answer to a goodbye"),
+        };
+        if status.code() != Code::Unavailable {
+            warn!("goodbye was not heard: {}", explain(&status));
+            return false;
+        }
+        channel = address.connect_lazy();
+        sleep(pause).await;
+        pause = longer(pause);
+    }
+}
+
+/// A process that could not start says goodbye: the controller may have registered it although no answer arrived, and
+/// would wait for it. `watcher` is ended first, so that it registers no more.
+pub(crate) async fn withdraw(address: Address, identity: Arc<Identity>, watcher: JoinHandle<()>) {
+    watcher.abort();
+    let _ = watcher.await;
+    let channel = address.connect_lazy();
+    let _ = timeout(WITHDRAWS_FOR, goodbye(&address, &identity, channel)).await;
+}
+
+/// The pause after this one.
+pub(super) fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(AGAIN_MAX)
+}
