@@ -1,14 +1,16 @@
 //! Every condition in one place: the gates of a step, then those of whole changes. A refusal names all that are
 //! unmet. Conditions of passes are in `change::passes`, those of a restored store in `change::restored`.
 
+mod full_pass;
+
 use cutover_core::{
-    routing::{Level, Mutation, PPM, Rung},
+    routing::{Mutation, PPM, Rung},
     text::span,
 };
 
 use super::{
-    Differences, Document, Evidence, Fleet, Gate, Group, Migration, PassKind, Placement, Rollout, Shares,
-    State, Tenant, TenantRow, Unmet, Wait, Whom,
+    Document, Fleet, Gate, Group, Migration, Placement, Rollout, Shares, State, Tenant, TenantRow, Unmet,
+    Wait,
     barrier::{NAMED_MAX, names, what_to_do},
     goal::Stuck,
     percent,
@@ -83,66 +85,6 @@ impl Conditions<'_> {
                 ),
             )
         })
-    }
-
-    fn full_pass(&self, whom: &Whom, rung: Rung, since: u64) -> Option<Unmet> {
-        let lazily = rung == Rung::Mirrored && self.document.policy.level == Level::Acknowledged;
-        let passes = &self.document.evidence;
-        let doubts = |pass: &Evidence| pass.finds_what_copying_misses() && pass.job.cover.touches(whom);
-        let doubt = passes.iter().rposition(doubts);
-        let shows = |evidence: &Evidence| {
-            let lazily = lazily || Mutation::FullPassAfterSweep.is_left_out();
-            // Only a verification can say that it is gone.
-            let is_seen = doubt.is_none() || evidence.job.kind == PassKind::Verify;
-            is_seen
-                && (evidence.is_full_pass(whom, since) || lazily && evidence.is_drained_sweep(whom, since))
-        };
-        let counting = &passes[doubt.map_or(0, |doubt| doubt + 1)..];
-        if Mutation::FullPass.is_left_out() || since > 0 && counting.iter().any(shows) {
-            return None;
-        }
-        let too_early = |pass: &Evidence| {
-            let (kind, id) = (pass.job.kind.name(), &pass.job.id);
-            format!(
-                "the newest {kind} of these tenants, {id}, began before everybody had settled at {rung} (revision {since})"
-            )
-        };
-        if let Some(doubt) = doubt.filter(|_| since > 0) {
-            let compares =
-                |pass: &&Evidence| pass.job.kind == PassKind::Verify && pass.job.cover.covers(whom);
-            let newest = counting.iter().rev().find(compares).unwrap_or(&passes[doubt]);
-            let message = if newest.clean { too_early(newest) } else { newest.told_unclean() };
-            let Differences { missing, stale, .. } = newest.counts.remaining;
-            let repairs = missing + stale > 0;
-            let action =
-                newest.before(if repairs { "cutover verify SPEC --repair" } else { "cutover verify SPEC" });
-            return Some(Unmet::of_change(Gate::FullPass, message, action));
-        }
-        let newest = self.document.evidence.iter().rev().find(|evidence| evidence.job.cover.covers(whom));
-        let message = match newest {
-            _ if since == 0 => {
-                format!("a full pass has to cover these tenants after they have settled at {rung}")
-            }
-            Some(pass) if !pass.clean => pass.told_unclean(),
-            Some(pass) => too_early(pass),
-            None => format!("no full pass covers these tenants since they reached {rung} (revision {since})"),
-        };
-        let action = match (since, whom) {
-            (0, Whom::Tenant { tenant, .. }) => format!(
-                "let it settle at {rung} first: cutover pin {} {tenant} {rung} --wait, then run: cutover backfill SPEC",
-                self.document.key
-            ),
-            (0, Whom::Buckets { upto, .. }) => format!(
-                "let them settle at {rung} first: cutover ramp {} --{rung} {} --wait, then run: cutover backfill SPEC",
-                self.document.key,
-                percent(*upto)
-            ),
-            _ => {
-                let backfill = "cutover backfill SPEC";
-                newest.map_or_else(|| backfill.to_owned(), |pass| pass.before(backfill))
-            }
-        };
-        Some(Unmet::of_change(Gate::FullPass, message, action))
     }
 
     fn soak(&self, placement: &Placement) -> Option<Unmet> {

@@ -1,9 +1,11 @@
 //! The results of passes over the stores, as gates use them.
 
-use cutover_core::text::span;
+use cutover_core::{routing::Rung, text::span};
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Finding, NewTables, Tenant, percent, sampling::differ_at_most};
+use super::{
+    Attribution, Document, Finding, NewTables, Placement, Tenant, percent, sampling::differ_at_most,
+};
 
 /// The kind of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,6 +235,7 @@ impl Evidence {
             (ahead, "newer in the target"),
             (extra, "only in the target"),
             (different, "with other content at the same version"),
+            (job.doubts(counts), "written at target-only, which count because a reverse pass ran beside it"),
         ];
         let left = left.iter().filter(|(records, _)| *records > 0);
         let left: Vec<String> = left.map(|(records, what)| format!("{records} {what}")).collect();
@@ -241,20 +244,32 @@ impl Evidence {
     }
 
     /// What to do about what it left, so that the next pass, which `command` runs, may be clean.
-    pub fn before(&self, command: &str) -> String {
+    pub fn before(&self, document: &Document, command: &str) -> String {
         let Differences { missing: _, stale: _, ahead, extra, different, unversioned } =
             self.counts.remaining;
-        let stamped = ahead + different + extra.saturating_sub(unversioned);
+        let stamped = extra.saturating_sub(unversioned).saturating_add(ahead).saturating_add(different);
+        let reverses = document.jobs.iter().any(|job| job.kind == PassKind::Reverse);
+        // Elsewhere the target may be right.
+        let is_read_from_source = |at: &Placement| at.rung <= Rung::Mirrored && at.floor == Rung::SourceOnly;
+        let overwrites = document.bands.pieces(&[]).all(|(_, _, placement)| is_read_from_source(&placement));
         let first = [
+            (
+                if reverses { self.job.doubts(&self.counts) } else { 0 },
+                "let the reverse pass end that is under way (cutover reverse SPEC works on it)",
+            ),
             (
                 unversioned,
                 "delete what only the target has (cutover verify SPEC --repair --remove-extra --reason ..), or write or \
                  delete each of those records once with an SDK",
             ),
             (
-                stamped,
+                if overwrites { stamped } else { 0 },
                 "write or delete once with an SDK what was changed without one, or, if the source is right in all that \
                  differs, overwrite the target (cutover verify SPEC --repair --source-wins --reason ..)",
+            ),
+            (
+                if overwrites { 0 } else { stamped },
+                "write or delete once with an SDK what was changed without one",
             ),
             (self.counts.quarantined, "fix the records in quarantine (cutover quarantine list SPEC)"),
             (self.counts.failed, "correct what can't be read or written, with the store's own tools"),
@@ -299,6 +314,12 @@ impl Job {
         let left_ms = self.begins_at_ms.saturating_sub(steady_ms);
         (left_ms > 0)
             .then(|| format!("waits {} in case writes that timed out still arrive", span(left_ms + 999)))
+    }
+
+    /// How many of the records that it counted as written at target-only are differences after all: a reverse pass beside
+    /// it may lower the floor of a tenant whose records were counted while it had one.
+    pub const fn doubts(&self, counts: &PassCounts) -> u64 {
+        if self.beside_reverse { counts.target_only } else { 0 }
     }
 
     /// Whether it is a sweep whose second barrier has not settled.

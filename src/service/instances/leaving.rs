@@ -94,7 +94,7 @@ impl Instances {
         self.finish(begun).await
     }
 
-    /// Records that a process is about to end; `None`: it is unknown, and its registration may still be on the way. If it leaves a file, it is waited for
+    /// Records that a process is about to end; `None`: it is unknown. If it leaves a file, it is waited for
     /// until that has expired.
     pub async fn goodbye(
         &self,
@@ -104,10 +104,7 @@ impl Instances {
     ) -> Result<Option<Who>, store::Error> {
         let (who, begun) = {
             let mut live = self.live();
-            let Some(who) = live.who(instance_id, incarnation) else {
-                live.has_gone(Who::new(instance_id.to_owned(), incarnation), Instant::now());
-                return Ok(None);
-            };
+            let Some(who) = live.who(instance_id, incarnation) else { return Ok(None) };
             let parked = live.goodbye(&who, file_valid_ms, Instant::now(), self.steady.now_ms());
             let begun = match parked {
                 Some(record) => Begun::Parked(self.put(&live, &record)),

@@ -20,8 +20,6 @@ use crate::{
 /// A goodbye is remembered for this long, so that a registration that was in flight does not bring the
 /// process back.
 const GONE: Duration = Duration::from_secs(600);
-/// It remembers so many at a time.
-const GONE_MOST: usize = 100_000;
 
 /// What a process says when it registers.
 #[derive(Clone, Debug, Default)]
@@ -156,7 +154,7 @@ impl Live {
     /// `at`: the controller's revision, and its fences then; a process that never routed has acknowledged them.
     pub(super) fn register(&mut self, asking: Asking, at: Fenced, now: Instant) -> Registering {
         let Asking { mut record, held, holds, admission, routes, slot, succeeds } = asking;
-        self.forget_gone(now);
+        self.gone.retain(|_, at| now.saturating_duration_since(*at) < GONE);
         let who = Who::of(&record);
         if self.gone.contains_key(&who) && !Mutation::GoneStaysGone.is_left_out() {
             return Registering::Gone;
@@ -300,7 +298,7 @@ impl Live {
         now: Instant,
         steady_ms: u64,
     ) -> Option<InstanceRecord> {
-        self.has_gone(who.clone(), now);
+        self.gone.insert(who.clone(), now);
         let heard = self.members.get_mut(who)?;
         if file_valid_ms == 0 || Mutation::Parked.is_left_out() {
             return None;
@@ -308,18 +306,6 @@ impl Live {
         heard.heard_last(now);
         heard.record.file_valid_ms = file_valid_ms;
         Some(heard.park(now, steady_ms))
-    }
-
-    /// A registration of it that is still on the way comes too late.
-    pub(super) fn has_gone(&mut self, who: Who, now: Instant) {
-        self.forget_gone(now);
-        if self.gone.len() < GONE_MOST {
-            self.gone.insert(who, now);
-        }
-    }
-
-    fn forget_gone(&mut self, now: Instant) {
-        self.gone.retain(|_, at| now.saturating_duration_since(*at) < GONE);
     }
 
     /// How long the controller has listened without hearing it.

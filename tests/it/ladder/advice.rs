@@ -1,7 +1,7 @@
 //! Whoever does what a wait says, in the order in which it is said, does nothing in vain and is not refused.
 
 use cutover::domain::{
-    Change, Cover, Differences, Fleet, Ledgers, Migration, NewPass, PassCounts, PassTables, Placement,
+    Change, Cover, Differences, Fleet, Job, Ledgers, Migration, NewPass, PassCounts, PassTables, Placement,
     Policy, Refusal, TenantRow, change::waiting,
 };
 use cutover_core::routing::{PPM, Rung};
@@ -63,6 +63,50 @@ fn the_local_guard_is_named_before_the_pass_that_has_to_come_after_it() {
     assert_eq!(gates, [Gate::LocalGuard, Gate::FullPass], "{unmet:?}");
 }
 
+/// Each pass beside it would count the same records again.
+#[test]
+fn a_reverse_pass_that_nobody_works_on_is_to_end_before_the_next_pass() {
+    let mut document = (*repair::copied().migration.document).clone();
+    let mut pass = document.evidence.last().expect("it was copied").clone();
+    let reverse = Job { kind: PassKind::Reverse, ..pass.job.clone() };
+    (pass.clean, pass.job.beside_reverse, pass.counts.target_only) = (false, true, 3);
+    assert!(
+        pass.told_unclean()
+            .ends_with("Records: 3 written at target-only, which count because a reverse pass ran beside it")
+    );
+    let (ended, backfill) = (document.clone(), "cutover backfill SPEC");
+    document.jobs.push(reverse);
+    let action = pass.before(&document, backfill);
+    assert!(action.starts_with("let the reverse pass end"), "{action}");
+    assert_eq!(pass.before(&ended, backfill), backfill);
+    pass.job.beside_reverse = false;
+    assert_eq!(pass.before(&document, backfill), backfill);
+}
+
+#[test]
+fn whoever_keeps_a_sweep_waiting_is_named() {
+    let mut world = World::new();
+    let settle = |world: &mut World, who: std::ops::Range<usize>| {
+        who.for_each(|at| world.happen(&Happening::Quiesce(at)));
+    };
+    world.happen(&Happening::Ramp([None, None, Some(PPM), None]));
+    settle(&mut world, 0..3);
+    assert!(world.ask_with("orders/sweep", PassKind::Sweep, false, 5_000));
+    settle(&mut world, 1..3);
+    world.members[0].lost = true;
+    let told = |world: &World| {
+        let unmet = waiting(&world.migration, &Fleet::new(world.members.clone()), world.revision);
+        unmet.into_iter().find(|unmet| unmet.gate == Gate::FullPass).expect("target-first waits for a pass")
+    };
+    let behind = told(&world);
+    assert!(behind.message.starts_with("sweep orders/sweep has not begun: "), "{behind:?}");
+    assert!(behind.message.contains(&format!("{} (LOST)", world.members[0].name)), "{behind:?}");
+    assert!(behind.action.contains("cutover evict") && !behind.by_itself, "{behind:?}");
+    world.members[0].lost = false;
+    settle(&mut world, 0..1);
+    assert_eq!(told(&world).action, "cutover backfill SPEC");
+}
+
 /// What status says before target-first, after a pass with these counts.
 fn told_after(kind: PassKind, counts: PassCounts) -> String {
     let mut world = repair::copied();
@@ -111,6 +155,15 @@ fn what_no_pass_copies_is_to_be_corrected_before_the_next_pass() {
         assert!(action.ends_with(then), "{kind:?}, {remaining:?}: {action}");
         assert_eq!(action.contains(", then run: "), !first.is_empty(), "{action}");
     }
+    // At target-first the target may be right, and a sample opens no gate.
+    let mut world = World::new();
+    let placement = Placement { rung: Rung::TargetFirst, since: 1, ..Placement::START };
+    let mut document = (*world.migration.document).clone();
+    document.bands = document.bands.map(&[], |_, _| placement);
+    world.migration = repair::copied().migration;
+    let mut pass = world.migration.document.evidence.last().expect("it was copied").clone();
+    pass.counts.remaining = extra;
+    assert!(!pass.before(&document, "cutover backfill SPEC").contains("--source-wins"));
     let unreadable = told_after(PassKind::Verify, PassCounts { failed: 1, ..PassCounts::default() });
     assert!(unreadable.starts_with("correct what can't be read or written"), "{unreadable}");
     assert!(unreadable.ends_with("then run: cutover verify SPEC"), "{unreadable}");

@@ -168,8 +168,7 @@ impl Draft {
             true => counts.remaining.total() - counts.remaining.extra,
             false => counts.remaining.total(),
         };
-        // A reverse pass may lower the floor of a tenant whose records were counted while it had one.
-        let doubted = if job.beside_reverse { counts.target_only } else { 0 };
+        let doubted = job.doubts(counts);
         let left = left.saturating_add(doubted);
         let clean = complete && counts.quarantined == 0 && counts.failed == 0 && left == 0;
         let how = match (complete, clean, job.kind) {

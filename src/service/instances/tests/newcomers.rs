@@ -105,18 +105,6 @@ fn whoever_says_goodbye_while_it_registers_stays_parked() {
     assert_eq!((world.tick().1, world.fleet(&unfenced).settled(99)), (1, 99), "its file is all that is left");
 }
 
-/// It gave up before it heard anything, and its goodbye overtook its registration.
-#[test]
-fn a_goodbye_refuses_the_registration_that_arrives_after_it() {
-    let mut world = World::new();
-    world.live.has_gone(Who::new("one".to_owned(), 1), world.now);
-    let registers = |world: &mut World, incarnation| {
-        world.live.register(without_file("one", incarnation), world.committed(), world.now)
-    };
-    assert!(matches!(registers(&mut world, 1), Registering::Gone));
-    assert!(matches!(registers(&mut world, 2), Registering::Member { .. }), "another process");
-}
-
 #[test]
 fn who_keeps_a_file_has_acknowledged_nothing_by_registering() {
     let (mut world, document) = (World::new(), document(0));
