@@ -9,7 +9,7 @@ mod status;
 mod tasks;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -29,7 +29,7 @@ use crate::{
     Address, IntoServer, host,
     migrator::{self, Migrator, StampError},
     persisted::{self, FileLock, PersistedError},
-    report::{Closing, Origin, Recorder, Reporter},
+    report::{Closing, Origin, Recorder, Reporter, Withdrawal},
     routing::Decision,
     store::{IntoStore, Version, now_ms_since_2025},
     watch::{BeginError, Current, Identity, Link, Operation, Start, Watcher},
@@ -63,7 +63,7 @@ impl Client {
     /// with several IP addresses counts as several. The client follows the one that leads.
     ///
     /// Returns within `start_timeout`, with the controller's state, the persisted state, or an error that says what to do.
-    /// After an error it tries for up to 30 s to tell the controller, which may wait for this process. Needs a tokio runtime.
+    /// An error may take half a second more: the controller is told, which may wait for this process. Needs a tokio runtime.
     ///
     /// ```no_run
     /// # async fn story() -> Result<(), Box<dyn std::error::Error>> {
@@ -99,9 +99,8 @@ impl Client {
             succeeds: lock.as_ref().map_or_else(Vec::new, |lock| lock.predecessors().to_vec()),
         });
         saver::expect_history(&address, options.persist.as_deref()).await;
-        let client = Self::start(address.clone(), identity.clone(), lock, &options);
-        let started = client.until_started(&server, &options).await;
-        started.inspect_err(|_| client.tasks.withdraw(address, identity))?;
+        let client = Self::start(address, identity, lock, &options);
+        client.tasks.settle(client.until_started(&server, &options).await).await?;
         Ok(client)
     }
 
@@ -114,6 +113,8 @@ impl Client {
         let (current, recorder) = (Arc::new(Current::of_file(lock.clone())), Arc::new(Recorder::new()));
         let link = Arc::new(Link::new(options.persist.is_some()));
         let (closing, closes) = watch::channel(None);
+        let withdrawal =
+            Withdrawal { address: address.clone(), identity: identity.clone(), link: link.clone() };
         let watcher = Watcher {
             address: address.clone(),
             identity: identity.clone(),
@@ -147,7 +148,7 @@ impl Client {
             (tokio::spawn(watcher.run()), tokio::spawn(reporter.run()), tokio::spawn(guard.run()));
         let all = [watcher.abort_handle(), reporter.abort_handle(), guard.abort_handle()];
         let all = all.into_iter().chain(saver.map(|saver| saver.abort_handle())).collect();
-        let tasks = Tasks { running: Mutex::new(Some(Running::Connected { watcher, reporter })), all };
+        let tasks = Tasks::new(Running::Connected { watcher, reporter }, all, Some(withdrawal));
         let (close_timeout, drain) = (options.close_timeout, options.drain);
         Self { current, recorder, link, persist, close_timeout, drain, closing, tasks }
     }
@@ -162,7 +163,7 @@ impl Client {
             close_timeout: Duration::ZERO,
             drain: Options::default().drain,
             closing: watch::channel(None).0,
-            tasks: Tasks { running: Mutex::new(Some(Running::Fake)), all: Vec::new() },
+            tasks: Tasks::new(Running::Fake, Vec::new(), None),
         }
     }
 
@@ -359,8 +360,7 @@ impl Client {
     /// # }
     /// ```
     pub async fn close(&self) -> bool {
-        let running = self.tasks.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (watcher, reporter) = match running {
+        let (watcher, reporter) = match self.tasks.take() {
             Some(Running::Connected { watcher, reporter }) => (watcher, reporter),
             Some(Running::Fake) => {
                 self.current.close();

@@ -17,7 +17,7 @@ pub use cutover_core::{
     histogram::{BUCKETS, BadHistogram, Histogram},
     outcome::{ErrorClass, Event, Operation, Origin, Outcome, StoreRole},
 };
-pub(crate) use goodbye::withdraw;
+pub(crate) use goodbye::Withdrawal;
 pub use in_flight::InFlight;
 pub(crate) use judged::Judged;
 pub use recorder::{Drained, Recorder};

@@ -1,15 +1,27 @@
 //! The tasks of a client.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::{
+    runtime::Handle,
+    task::{AbortHandle, JoinHandle},
+    time::timeout,
+};
 
-use crate::{Address, report, watch::Identity};
+use crate::report::Withdrawal;
+
+/// A process that could not start waits for so long until the controller knows: it may be about to end.
+const IS_TOLD_WITHIN: Duration = Duration::from_millis(500);
 
 pub(super) struct Tasks {
     /// Until `close` takes them.
-    pub(super) running: Mutex<Option<Running>>,
-    pub(super) all: Vec<AbortHandle>,
+    running: Mutex<Option<Running>>,
+    all: Vec<AbortHandle>,
+    /// Until the process has started.
+    withdrawal: Mutex<Option<Withdrawal>>,
 }
 
 pub(super) enum Running {
@@ -22,15 +34,47 @@ pub(super) enum Running {
 }
 
 impl Tasks {
-    /// The process could not start: the controller is told, which may have registered it.
-    pub(super) fn withdraw(&self, address: Address, identity: Arc<Identity>) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Running::Connected { watcher, .. }) = running {
-            tokio::spawn(report::withdraw(address, identity, watcher));
-        }
+    pub(super) const fn new(running: Running, all: Vec<AbortHandle>, withdrawal: Option<Withdrawal>) -> Self {
+        Self { running: Mutex::new(Some(running)), all, withdrawal: Mutex::new(withdrawal) }
+    }
+
+    /// The tasks, once.
+    pub(super) fn take(&self) -> Option<Running> {
+        lock(&self.running).take()
     }
 
     pub(super) fn abort(&self) {
         self.all.iter().for_each(AbortHandle::abort);
     }
+
+    /// Whether the process has started. If not, the controller is told, which may have registered it.
+    pub(super) async fn settle<E>(&self, started: Result<(), E>) -> Result<(), E> {
+        match started {
+            Ok(()) => drop(lock(&self.withdrawal).take()),
+            Err(_) => {
+                if let Some(told) = self.withdraw() {
+                    let _ = timeout(IS_TOLD_WITHIN, told).await;
+                }
+            }
+        }
+        started
+    }
+
+    fn withdraw(&self) -> Option<JoinHandle<()>> {
+        let withdrawal = lock(&self.withdrawal).take()?;
+        let Some(Running::Connected { watcher, .. }) = self.take() else { return None };
+        self.abort();
+        Some(Handle::try_current().ok()?.spawn(withdrawal.run(watcher)))
+    }
+}
+
+impl Drop for Tasks {
+    /// Whoever connects may give up.
+    fn drop(&mut self) {
+        drop(self.withdraw());
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,7 +10,11 @@ use tokio::{
 use tonic::{Code, Status};
 use tracing::warn;
 
-use crate::{Address, AuthorizedChannel, watch::Identity, words::explain};
+use crate::{
+    Address, AuthorizedChannel,
+    watch::{Identity, Link},
+    words::explain,
+};
 
 /// Longest time to wait for an answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
@@ -22,12 +26,20 @@ const AGAIN_MAX: Duration = Duration::from_millis(800);
 /// For so long a process that could not start tries to say so.
 const WITHDRAWS_FOR: Duration = Duration::from_secs(30);
 
+/// A registration that was sent before a goodbye has arrived after this time, or never will.
+const LATER: Duration = Duration::from_secs(2);
+
 /// Says goodbye until it is heard, at whichever controller leads. False: it was refused.
-pub(super) async fn goodbye(address: &Address, identity: &Identity, mut channel: AuthorizedChannel) -> bool {
+pub(super) async fn goodbye(
+    address: &Address,
+    identity: &Identity,
+    file_valid_ms: u32,
+    mut channel: AuthorizedChannel,
+) -> bool {
     let request = v1::GoodbyeRequest {
         instance_id: identity.instance_id.clone(),
         incarnation: identity.incarnation,
-        file_valid_ms: identity.file_valid_ms,
+        file_valid_ms,
     };
     let mut pause = AGAIN;
     loop {
@@ -37,7 +49,8 @@ pub(super) async fn goodbye(address: &Address, identity: &Identity, mut channel:
             Ok(Err(status)) => status,
             Err(_) => Status::unavailable("no answer to a goodbye"),
         };
-        if status.code() != Code::Unavailable {
+        // Anything else may come from a controller that has just died.
+        if matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated | Code::InvalidArgument) {
             warn!("goodbye was not heard: {}", explain(&status));
             return false;
         }
@@ -47,13 +60,31 @@ pub(super) async fn goodbye(address: &Address, identity: &Identity, mut channel:
     }
 }
 
-/// A process that could not start says goodbye: the controller may have registered it although no answer arrived, and
-/// would wait for it. `watcher` is ended first, so that it registers no more.
-pub(crate) async fn withdraw(address: Address, identity: Arc<Identity>, watcher: JoinHandle<()>) {
-    watcher.abort();
-    let _ = watcher.await;
-    let channel = address.connect_lazy();
-    let _ = timeout(WITHDRAWS_FOR, goodbye(&address, &identity, channel)).await;
+/// What a process that could not start tells the controller, which may have registered it although no answer arrived, and
+/// would wait for it.
+#[derive(Debug)]
+pub(crate) struct Withdrawal {
+    pub(crate) address: Address,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) link: Arc<Link>,
+}
+
+impl Withdrawal {
+    /// Says goodbye, and again a moment later: the registration may have arrived after the first one. `watcher` is ended
+    /// first, so that it registers no more.
+    pub(crate) async fn run(self, watcher: JoinHandle<()>) {
+        watcher.abort();
+        let _ = watcher.await;
+        // A process without a state has written no file.
+        let file_valid_ms = if self.link.held().is_some() { self.identity.file_valid_ms } else { 0 };
+        let twice = async {
+            for pause in [Duration::ZERO, LATER] {
+                sleep(pause).await;
+                goodbye(&self.address, &self.identity, file_valid_ms, self.address.connect_lazy()).await;
+            }
+        };
+        let _ = timeout(WITHDRAWS_FOR, twice).await;
+    }
 }
 
 /// The pause after this one.

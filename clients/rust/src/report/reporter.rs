@@ -278,7 +278,8 @@ impl Reporter {
             let is_delivered = self.deliver(&mut session).await;
             let channel = session.map(|session| session.channel).filter(|_| idle);
             let Some(channel) = channel else { return false };
-            goodbye(&self.address, &self.identity, channel).await && is_delivered
+            let file_valid_ms = self.identity.file_valid_ms;
+            goodbye(&self.address, &self.identity, file_valid_ms, channel).await && is_delivered
         });
         delivered.await.unwrap_or(false)
     }
