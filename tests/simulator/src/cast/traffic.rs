@@ -157,11 +157,12 @@ impl Party<'_> {
                 migrator.mutate_bytes(&tenant, &key, change).await
             }
         };
+        // Mutations at target-first and at target-only are ordered like puts, also those of unknown outcome: see
+        // Migrator::mutate.
+        if watched.is_at_target_only() {
+            oracle::write_found_nothing(&record, number);
+        }
         if let (Ok(Some(version)), true, Ok(id)) = (&written, (self.vouches)(), Id::new(&tenant, &key)) {
-            // Mutations at target-first and at target-only are ordered like puts: see Migrator::mutate.
-            if watched.is_at_target_only() {
-                oracle::write_found_nothing(&record, number);
-            }
             watched.counts(false, left_behind || (self.left_behind)());
             invariants::expires(&id, *version, expires_ms);
             invariants::acknowledged(&id, *version);

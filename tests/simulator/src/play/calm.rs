@@ -13,6 +13,7 @@ use cutover_proto::v1;
 use super::{chaos, foreign, people, replicas, with};
 use crate::{
     cast::operator::Advice,
+    expiring,
     invariants::telemetry,
     oracle,
     world::{self, MS, S, Time},
@@ -84,7 +85,9 @@ pub fn need(status: &v1::Status) -> Option<Need> {
         message: format!("{} {}: {}: {}", waiting.step, waiting.whom, waiting.gate, waiting.message),
         action: waiting.action.clone(),
     };
-    let is_asked = |waiting: &&v1::Waiting| !is_working || !["full-pass", "floor"].contains(&&*waiting.gate);
+    let is_asked = |waiting: &&v1::Waiting| {
+        !is_working || !matches!(Advice::of(&waiting.action), Some(Advice::Pass(_) | Advice::Repair))
+    };
     status.waiting.iter().find(is_asked).map(told).or_else(|| {
         let held = status.plan.as_ref().filter(|plan| is_running(plan)).map(|plan| plan.held.clone());
         held.filter(|held| !held.is_empty()).map(|held| Need { message: "the plan".to_owned(), action: held })
@@ -163,8 +166,10 @@ fn misled(advice: &Advice, status: &v1::Status, migration: &Migration) -> Option
             let is_doubted = document.evidence.iter().any(|pass| pass.finds_what_copying_misses());
             unless(!shows || is_doubted, "there is a clean full pass since everybody's last step")
         }
+        // What was left may have expired since.
         Advice::Repair => {
-            unless(foreign::outlives_a_copy(), "the target has nothing that copying leaves as it is")
+            let is_left = foreign::outlives_a_copy() || expiring::ttl().is_some();
+            unless(is_left, "the target has nothing that copying leaves as it is")
         }
         Advice::Cancel(id) => unless(document.jobs.iter().any(|job| job.id == *id), "there is no such pass"),
         Advice::LocalGuardOff => unless(document.policy.local_guard, "it is off"),
@@ -242,7 +247,16 @@ pub(super) fn check_that_all_arrived() {
             status.waiting.iter().map(|waiting| (&waiting.message, &waiting.action)).collect();
         let plan = status.plan.as_ref().map(|plan| (plan.status(), &plan.missing, &plan.held));
         let acts = CALM.with_borrow(|calm| calm.acts);
-        let what = format!("settled: {}; {waiting:?}; plan {plan:?}; {acts} acts", status.settled);
+        let instance = |it: &v1::Instance| {
+            let lost = if it.lost { " lost" } else { "" };
+            format!("{}{lost} {}/{}", it.name, it.received_revision, it.applied_revision)
+        };
+        let instances: Vec<_> = status.instances.iter().map(instance).collect();
+        let what = format!(
+            "settled: {}; {waiting:?}; plan {plan:?}; {acts} acts, {} workers; {instances:?}",
+            status.settled,
+            people::workers_at_work(),
+        );
         return oracle::fault("stuck", what);
     }
     let migration = with(|stage| stage.control.migration());
