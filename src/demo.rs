@@ -277,6 +277,7 @@ impl Story<'_> {
             reason: String::new(),
             sample_ppm: 0,
             expected: None,
+            source_first: true,
             fingerprint: "demo".to_owned(),
             segments: 2,
             on_target: 1,
@@ -290,6 +291,7 @@ impl Story<'_> {
             way_back: None,
             ttl: None,
         };
+        let plan = stores.measured(plan).await;
         let evidence = jobs::worker::run(cast.url(), &stores, &plan, |_| {}, std::future::pending()).await?;
         let counts = evidence.counts.unwrap_or_default();
         self.stage.say(&format!(

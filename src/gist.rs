@@ -7,7 +7,7 @@ mod trip;
 pub use cutover_core::text::{span as short, whom};
 use cutover_core::wire::rung_from_wire;
 use cutover_proto::v1;
-pub use pass::{command, pass, scanned};
+pub use pass::{checked, checked_store, command, far, pass, read};
 use stopped::{paused, tripped};
 pub use trip::trip_text;
 

@@ -26,6 +26,7 @@ pub mod retry;
 pub mod sample;
 pub mod segment;
 pub mod side;
+mod source_versions;
 mod source_wins;
 mod target_only;
 mod unversioned;
@@ -36,7 +37,7 @@ use std::{sync::Arc, time::Duration};
 use cutover_client::Access;
 use cutover_proto::v1;
 use cutover_store::{
-    Id, ScanOrder, Store, Ttl, Version,
+    Id, ScanOrder, Scope, Segment, Store, Ttl, Version,
     spec::{Spec, StoreSpec, StoreUrl},
 };
 use sha2::{Digest as _, Sha256};
@@ -62,16 +63,33 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Approximate number of records that a pass reads. `None`: a store does not report it.
-    pub async fn expected(&self, kind: v1::PassKind) -> Option<u64> {
-        let records = async |store: &Arc<dyn Store>| store.estimate().await.ok()?.records;
-        match kind {
-            v1::PassKind::Reverse | v1::PassKind::Sweep => records(&self.target).await,
-            v1::PassKind::Verify | v1::PassKind::Sample => {
-                Some(records(&self.source).await? + records(&self.target).await?)
-            }
-            _ => records(&self.source).await,
-        }
+    /// The plan, with about how many records it reads, and which store's segments it prefers.
+    ///
+    /// An estimate may be missing, or hours old: of stores that have nearly the same records, the larger one counts for
+    /// both.
+    pub async fn measured(&self, plan: Plan) -> Plan {
+        let records = async |side| match plan.reads(side) {
+            true => self.side(side).estimate().await.ok()?.records,
+            false => None,
+        };
+        let (source, target) = futures::join!(records(Side::Source), records(Side::Target));
+        let reads_both = plan.reads(Side::Source) && plan.reads(Side::Target);
+        let small = if reads_both { self.small_target(plan.limits.chunk_bytes).await } else { None };
+        let expected = match small {
+            Some(target) => source.map(|source| source + target),
+            None if reads_both => source.max(target).map(|larger| 2 * larger),
+            None => source.or(target),
+        };
+        let source_first = plan.kind != v1::PassKind::Full || small.is_none();
+        Plan { expected, source_first, ..plan }
+    }
+
+    /// How many records the target has, if they are in one page: it is yet to be filled, or is a small table. `None`:
+    /// there are more, or nobody knows.
+    async fn small_target(&self, limit_bytes: usize) -> Option<u64> {
+        let all = Segment { index: 0, of: 1 };
+        let page = self.target.scan(&Scope::All, all, None, limit_bytes).await.ok()?;
+        page.next.is_none().then(|| page::records_of(&page))
     }
 
     /// Records before a checkpoint are not read again. So a store that lacks what the pass left in it is
@@ -144,6 +162,9 @@ pub struct Plan {
     pub actor: String,
     /// About how many records it reads. `None`: nobody knows.
     pub expected: Option<u64>,
+    /// Whether segments of the source are claimed before those of the target. Not for a full pass into a target that
+    /// is still empty: later it would be as large as the source.
+    pub source_first: bool,
     /// What to show the controller.
     pub access: Access,
     /// The store that is scanned, if it may hold records that its own columns, as the spec has them, would not take
@@ -235,6 +256,7 @@ impl Plan {
             },
             actor,
             expected: None,
+            source_first: true,
             access: Access::default(),
             // A file takes what its declared types would not, and services and other programs write to it. Whole
             // records come back as they are.

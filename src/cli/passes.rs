@@ -314,9 +314,9 @@ impl PassArgs {
             let kept = stores.side(written).unmapped().await?;
             dry_run::kept(written, &kept).iter().for_each(|line| out::error(line));
         }
-        plan.expected = stores.expected(kind).await;
-        let progress = Progress::new(kind, plan.expected, global.json);
-        let done = worker::run(&global.server, &stores, &plan, progress.told(), out::stop_signal()).await;
+        let plan = stores.measured(plan).await;
+        let progress = Progress::new(kind, global.json);
+        let done = worker::run(&global.server, &stores, &plan, progress.callback(), out::stop_signal()).await;
         let useless = progress.end();
         Ok((done.map_err(failed)?, useless))
     }

@@ -25,17 +25,39 @@ pub fn pass(job: &v1::Job) -> String {
         (_, _, 1) => "1 worker".to_owned(),
         (_, _, workers) => format!("{workers} workers"),
     };
-    format!("{kind} pass {}, {}, {how}", job.id, scanned(job))
+    format!("{kind} pass {}, {}, {how}", job.id, far(job))
+}
+
+/// Records that it has read, of both stores.
+pub fn read(job: &v1::Job) -> u64 {
+    let counts = job.counts.unwrap_or_default();
+    counts.scanned + counts.checked
+}
+
+/// Which part of that is checked only, to find what this store has alone: `20 of them in the target`.
+pub fn checked(job: &v1::Job) -> Option<String> {
+    let checked = job.counts.unwrap_or_default().checked;
+    (checked > 0).then(|| format!("{checked} of them in the {}", checked_store(job.kind())))
+}
+
+/// The store of which a pass only checks records.
+pub fn checked_store(kind: v1::PassKind) -> &'static str {
+    if kind == v1::PassKind::Reverse { "source" } else { "target" }
 }
 
 /// How much of it is read: `665 of about 3000 records (22 %)`.
-pub fn scanned(job: &v1::Job) -> String {
-    let scanned = job.counts.unwrap_or_default().scanned;
+pub fn far(job: &v1::Job) -> String {
+    let read = read(job);
     match job.expected {
-        0 => format!("{scanned} scanned"),
+        0 => format!("{read} records read"),
         // More were written meanwhile, or the store's estimate is old.
-        expected if expected < scanned => format!("{scanned} scanned, expected about {expected}"),
-        expected => format!("{scanned} of about {expected} records ({} %)", scanned * 100 / expected),
+        expected if expected < read => format!("{read} records read, expected about {expected}"),
+        expected => {
+            let share = read * 100 / expected;
+            // It is done when all segments are.
+            let share = if job.segments_done < job.segments { share.min(99) } else { share };
+            format!("{read} of about {expected} records ({share} %)")
+        }
     }
 }
 

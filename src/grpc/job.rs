@@ -60,9 +60,10 @@ impl JobService for Jobs {
         &self,
         request: Request<v1::ClaimSegmentRequest>,
     ) -> Result<Response<v1::ClaimSegmentResponse>, Status> {
-        let v1::ClaimSegmentRequest { id, instance_id, source, target } = request.into_inner();
+        let v1::ClaimSegmentRequest { id, instance_id, source, target, prefer_from } = request.into_inner();
         let tables = convert::tables_from_wire(source, target).map_err(status::invalid)?;
-        let claimed = self.passes.claim(&id, &instance_id, &tables).await.map_err(status::change)?;
+        let claimed =
+            self.passes.claim(&id, &instance_id, &tables, prefer_from).await.map_err(status::change)?;
         let Claimed { segment, all_done, progress } = claimed;
         let of = progress.job.segments;
         let segment = segment.map(|(index, SegmentRecord { cursor, counts, .. }, claim)| v1::Segment {

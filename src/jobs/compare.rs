@@ -65,6 +65,7 @@ impl Stores {
         let half = both.then_some(scanned);
         let mut behind = Vec::new();
         if half == Some(Side::Target) {
+            page.retain(|(id, record)| !pass.source_versions.has(id, record.version));
             (page, behind) = self.met_from_target(plan, page).await?;
         }
         let (ids, here): (Vec<Id>, Vec<Read>) =

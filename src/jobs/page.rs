@@ -54,6 +54,18 @@ impl Plan {
         }
     }
 
+    /// Whether the pass reads all of this store.
+    pub(super) fn reads(&self, side: Side) -> bool {
+        // One scan of both.
+        if self.kind == v1::PassKind::Verify && self.on_target == 0 {
+            return true;
+        }
+        match side {
+            Side::Source => self.on_target < self.segments,
+            Side::Target => self.on_target > 0,
+        }
+    }
+
     /// The store that is written to, or would be.
     pub fn writes(&self) -> Side {
         if self.kind == v1::PassKind::Reverse { Side::Source } else { Side::Target }

@@ -26,6 +26,7 @@ use super::{
     patience::{BACKOFF_FIRST, patiently},
     place,
     side::Side,
+    source_versions::SourceVersions,
 };
 
 pub use row::{Row, Rows};
@@ -41,6 +42,8 @@ pub(super) struct JoinedPass {
     pub(super) began_revision: u64,
     /// What this worker is to the controller: an instance.
     pub(super) client: Arc<Client>,
+    /// Versions that this worker's scans of the source have met.
+    pub(super) source_versions: Arc<SourceVersions>,
 }
 
 /// A record that can't be moved.
@@ -60,7 +63,9 @@ pub(super) struct RefusedRecord<'a> {
 impl JoinedPass {
     /// A pass joined now.
     pub(super) fn joined(id: &str, began_revision: u64, client: &Arc<Client>) -> Self {
-        Self { id: id.to_owned(), since_ms: now_ms(), began_revision, client: client.clone() }
+        let source_versions = Arc::new(SourceVersions::disabled());
+        let (id, client) = (id.to_owned(), client.clone());
+        Self { id, since_ms: now_ms(), began_revision, client, source_versions }
     }
 
     /// An operation, so that no barrier settles before it ends. `waits` is called with each reason why it can't

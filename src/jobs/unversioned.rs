@@ -110,10 +110,12 @@ impl Stores {
         pass: &JoinedPass,
         page: &Page,
     ) -> Result<Done, Error> {
-        let ids: Vec<Id> = page.records.iter().map(|(id, _)| id.clone()).collect();
+        let unknown =
+            page.records.iter().filter(|(id, record)| !pass.source_versions.has(id, record.version));
+        let (ids, unknown): (Vec<Id>, Vec<_>) = unknown.map(|of| (of.0.clone(), of)).unzip();
         let versions = self.ask(plan, Side::Source, &ids, |store, ids| store.get_versions(ids)).await?;
         let (mut newer, mut older) = (Vec::new(), Vec::new());
-        for ((id, record), there) in page.records.iter().zip(versions) {
+        for ((id, record), there) in unknown.into_iter().zip(versions) {
             match there.map(|there| there.cmp(&Some(record.version))) {
                 Ok(Ordering::Less) => newer.push(id.clone()),
                 Ok(Ordering::Greater) if plan.ttl.is_some() => older.push(id.clone()),

@@ -16,6 +16,7 @@ use super::{
     quarantine::JoinedPass,
     segment::WorkerContext,
     side::Side,
+    source_versions::SourceVersions,
 };
 
 /// Interval between progress reports of the whole job.
@@ -87,7 +88,8 @@ async fn work(
     told(&job);
     stores.check_identities(plan, &job).await?;
     stores.check(plan, &job).await?;
-    let pass = JoinedPass::joined(&job.id, job.began_revision, client);
+    let source_versions = Arc::new(SourceVersions::of(plan, job.expected));
+    let pass = JoinedPass { source_versions, ..JoinedPass::joined(&job.id, job.began_revision, client) };
     let context = WorkerContext {
         jobs: jobs.clone(),
         stores: stores.clone(),
@@ -178,7 +180,9 @@ impl WorkerContext {
     /// Claims and works on segments until none is left. False: the job was ended meanwhile.
     async fn lane(&self) -> Result<bool, Error> {
         let (id, instance_id) = (self.pass.id.clone(), self.instance_id.clone());
-        let mut claim = v1::ClaimSegmentRequest { id, instance_id, source: None, target: None };
+        // So that the source's versions are in the cache when the target is scanned.
+        let prefer_from = if self.pass.source_versions.is_enabled() { self.plan.on_target } else { 0 };
+        let mut claim = v1::ClaimSegmentRequest { id, instance_id, prefer_from, ..Default::default() };
         loop {
             // Before anything is read, and again at each claim: a url without a region leads elsewhere in
             // another environment, and a table may be recreated.

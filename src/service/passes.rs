@@ -155,12 +155,14 @@ impl Passes {
         self.operate.change(key, &Change::MakeTarget, mutation).await.map(drop)
     }
 
-    /// Hands out an unfinished segment that nobody works on, to a worker with the pass's tables.
+    /// Hands out an unfinished segment that nobody works on, to a worker with the pass's tables: one of those from
+    /// `prefer_from` on, if there is any.
     pub async fn claim(
         &self,
         id: &str,
         instance_id: &str,
         tables: &PassTables,
+        prefer_from: u32,
     ) -> Result<Claimed, operate::Error> {
         let mut job = self.job(id)?;
         if job.drains() {
@@ -175,8 +177,11 @@ impl Passes {
             let mut live = self.live();
             let pass = Self::pass(&mut live, &job);
             let free = |claim: &Option<Claim>| claim.as_ref().is_none_or(|claim| !self.holds(claim));
-            let at =
-                (0..pass.claims.len()).find(|at| !pass.record.segments[*at].done && free(&pass.claims[*at]));
+            let of = pass.claims.len();
+            let from = (prefer_from as usize).min(of);
+            let at = (from..of)
+                .chain(0..from)
+                .find(|at| !pass.record.segments[*at].done && free(&pass.claims[*at]));
             let segment = at.filter(|_| waits.is_none()).map(|at| {
                 let token = rand::random();
                 let (instance_id, note) = (instance_id.to_owned(), String::new());

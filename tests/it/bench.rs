@@ -117,6 +117,19 @@ fn a_backfill_into_columns_is_measured_alike() {
 }
 
 #[test]
+fn a_table_with_a_ledger_is_measured_beside_one_without() {
+    let figures = figures("backfill --records 3000 --ledger");
+    let (ledger, without) =
+        (measured(&figures, "ledger_backfill_per_s"), measured(&figures, "backfill_per_s"));
+    assert!(close(measured(&figures, "ledger_ratio"), ledger / without), "{figures}");
+    measured(&figures, "get_us");
+    measured(&figures, "ledger_get_us");
+    let tmp = tempfile::tempdir().unwrap();
+    let refused = bench(tmp.path(), "backfill --ledger --target dynamodb:");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--ledger: DynamoDB has items"), "{refused:?}");
+}
+
+#[test]
 fn a_rollback_is_measured_from_the_onset_of_the_targets_errors() {
     let figures = figures(
         "rollback --instances 4 --calls-per-s 400 --share 80 --errors 90.5 --background 0.1 --warm-up 0.1 --migrations 2 --trials 3",

@@ -19,6 +19,7 @@ mod record_types;
 mod refused;
 mod retried;
 mod sharing;
+mod source_versions;
 mod source_wins;
 mod tables;
 #[cfg(feature = "sqlite")]
@@ -50,6 +51,7 @@ fn plan(kind: v1::PassKind) -> Plan {
         reason: String::new(),
         sample_ppm: 1_000_000,
         expected: None,
+        source_first: true,
         fingerprint: "f".to_owned(),
         segments: 4,
         on_target: match kind {

@@ -75,7 +75,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "gist", may: &[], never: &["tokio", "tonic", "axum", "sqlx"] },
     Layer {
         name: "bench",
-        // The store and the domain for migrations whose guards judge what is measured.
+        // The store and the domain for migrations whose guards judge what is measured; the gist for progress as it is shown.
         may: &[
             "server",
             "config",
@@ -86,6 +86,7 @@ const LAYERS: &[Layer] = &[
             "sidecar",
             "store",
             "domain",
+            "gist",
         ],
         never: &[],
     },

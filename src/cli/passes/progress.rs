@@ -31,8 +31,6 @@ pub(super) struct Progress {
 
 struct State {
     kind: v1::PassKind,
-    /// Records that the scan will meet, about; `None`: nobody knows.
-    expected: Option<u64>,
     json: bool,
     bar: Option<ProgressBar>,
     began: Instant,
@@ -45,30 +43,20 @@ struct State {
     /// What has to be done before another pass counts.
     action: String,
     /// When, and how many were done; the oldest within [`RATE_OVER`] first.
-    seen: Vec<(Instant, u64)>,
+    samples: Vec<(Instant, u64)>,
 }
 
 impl Progress {
-    /// `expected`: records of all that is scanned, if anybody knows.
-    pub(super) fn new(kind: v1::PassKind, expected: Option<u64>, json: bool) -> Self {
-        let expected = expected.filter(|expected| *expected > 0);
+    /// The first answer says how long its bar is, if anybody knows.
+    pub(super) fn new(kind: v1::PassKind, json: bool) -> Self {
         let bar = (!json && Term::stderr().is_term()).then(|| {
-            let bar = ProgressBar::with_draw_target(expected, ProgressDrawTarget::stderr_with_hz(4));
-            let style = ProgressStyle::with_template("{bar:30} {percent:>3} % {msg}");
-            // Without a length a bar says nothing.
-            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            let plain = ProgressStyle::with_template("{spinner} {msg}");
-            bar.set_style(if expected.is_some() {
-                style
-            } else {
-                plain.unwrap_or(ProgressStyle::default_bar())
-            });
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(4));
+            bar.set_style(style("{spinner} {msg}"));
             bar
         });
         let began = Instant::now();
         let state = State {
             kind,
-            expected,
             json,
             bar,
             began,
@@ -76,13 +64,13 @@ impl Progress {
             is_shown: false,
             warning: String::new(),
             action: String::new(),
-            seen: vec![(began, 0)],
+            samples: vec![(began, 0)],
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// What hears of the pass.
-    pub(super) fn told(&self) -> impl Fn(&v1::Job) + Send + 'static {
+    /// Shows the progress of the pass.
+    pub(super) fn callback(&self) -> impl Fn(&v1::Job) + Send + 'static {
         let state = self.state.clone();
         move |job| state.lock().unwrap_or_else(PoisonError::into_inner).show(job)
     }
@@ -167,17 +155,20 @@ impl State {
             }
         }
         let now = Instant::now();
-        let counts = job.counts.unwrap_or_default();
         // What is read counts against the limits, whichever store it is in.
-        let read = counts.scanned + counts.checked;
-        self.seen.push((now, read));
-        while self.seen.len() > 2 && now.duration_since(self.seen[1].0) > RATE_OVER {
-            self.seen.remove(0);
+        let read = gist::read(job);
+        self.samples.push((now, read));
+        while self.samples.len() > 2 && now.duration_since(self.samples[1].0) > RATE_OVER {
+            self.samples.remove(0);
         }
         let rate = self.rate(now, read);
-        let eta = self.eta(counts.scanned, rate);
+        let eta = eta(job, rate);
         if let Some(bar) = &self.bar {
-            bar.set_position(counts.scanned);
+            if job.expected > 0 && bar.length() != Some(job.expected) {
+                bar.set_length(job.expected);
+                bar.set_style(style("{bar:30} {percent:>3} % {msg}"));
+            }
+            bar.set_position(read);
             bar.set_message(line(self.kind, job, rate, eta));
             return;
         }
@@ -196,24 +187,26 @@ impl State {
         }
     }
 
-    fn rate(&self, now: Instant, scanned: u64) -> f64 {
-        let Some((since, before)) = self.seen.first() else { return 0.0 };
-        scanned.saturating_sub(*before) as f64 / now.duration_since(*since).as_secs_f64().max(0.001)
-    }
-
-    fn eta(&self, scanned: u64, rate: f64) -> Option<Duration> {
-        let expected = self.expected? as f64;
-        let told = scanned as f64 / expected >= ETA_FROM && rate > 0.0;
-        told.then(|| Duration::from_secs(((expected - scanned as f64).max(0.0) / rate) as u64))
+    fn rate(&self, now: Instant, read: u64) -> f64 {
+        let Some((since, before)) = self.samples.first() else { return 0.0 };
+        read.saturating_sub(*before) as f64 / now.duration_since(*since).as_secs_f64().max(0.001)
     }
 }
 
+/// How long the rest takes at this rate. `None`: it is too early to tell, or there are more than expected.
+fn eta(job: &v1::Job, rate: f64) -> Option<Duration> {
+    let (read, expected) = (gist::read(job), job.expected);
+    let is_known = read as f64 >= expected as f64 * ETA_FROM && read < expected && rate > 0.0;
+    is_known.then(|| Duration::from_secs((expected.saturating_sub(read) as f64 / rate) as u64))
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
 fn line(kind: v1::PassKind, job: &v1::Job, rate: f64, eta: Option<Duration>) -> String {
-    let mut parts = vec![gist::scanned(job)];
-    let checked = job.counts.unwrap_or_default().checked;
-    if checked > 0 {
-        parts.push(format!("{checked} of the target checked"));
-    }
+    let mut parts = vec![gist::far(job)];
+    parts.extend(gist::checked(job));
     parts.push(format!("{rate:.0}/s"));
     parts.extend(did(kind, job));
     parts.push(format!("segments {}/{}", job.segments_done, job.segments));
@@ -274,11 +267,8 @@ fn slow(job: &v1::Job) -> Option<String> {
 /// One pass under way, for people: how far it is, then what it did and who works on it.
 pub(super) fn job_lines(job: &v1::Job) -> Vec<String> {
     let tuning = job.tuning.unwrap_or_default();
-    let mut far = vec![gist::scanned(job)];
-    let checked = job.counts.unwrap_or_default().checked;
-    if checked > 0 {
-        far.push(format!("{checked} of the target checked"));
-    }
+    let mut far = vec![gist::far(job)];
+    far.extend(gist::checked(job));
     far.extend(left(job).map(|left| format!("about {} left", render::span(left))));
     let mut lines = vec![format!("{} {}: {}", job.id, render::pass_kind(job.kind()), far.join(", "))];
     let mut by = did(job.kind(), job);
@@ -309,15 +299,9 @@ pub(super) fn job_lines(job: &v1::Job) -> Vec<String> {
 
 /// How long the rest takes at the rate so far.
 fn left(job: &v1::Job) -> Option<Duration> {
-    let scanned = job.counts.unwrap_or_default().scanned;
-    let is_early = (scanned as f64) < job.expected as f64 * ETA_FROM;
-    let works = !job.tuning.unwrap_or_default().paused && !job.claims.is_empty();
-    (works && scanned > 0 && job.age_ms > 0 && !is_early)
-        .then(|| {
-            let each_ms = job.age_ms as f64 / scanned as f64;
-            Duration::from_secs((each_ms * job.expected.saturating_sub(scanned) as f64 / 1000.0) as u64)
-        })
-        .filter(|left| !left.is_zero())
+    let works = !job.tuning.unwrap_or_default().paused && !job.claims.is_empty() && job.age_ms > 0;
+    let rate = gist::read(job) as f64 * 1000.0 / job.age_ms.max(1) as f64;
+    eta(job, rate).filter(|left| works && !left.is_zero())
 }
 
 /// One pass under way.
@@ -335,6 +319,7 @@ pub(super) fn job_json(job: &v1::Job) -> Value {
         "kind": render::pass_kind(job.kind()),
         "segments": job.segments,
         "segments_done": job.segments_done,
+        "read": gist::read(job),
         "counts": render::counts_json(&job.counts.unwrap_or_default()),
         "paused": tuning.paused,
         "limit_records_per_s": tuning.records_per_s,
@@ -361,7 +346,7 @@ mod tests {
         let job = v1::Job { segments: 17, counts: Some(counts), claims, tuning, ..Default::default() };
         assert_eq!(
             line(v1::PassKind::Full, &job, 20.0, None),
-            "0 scanned, 340 of the target checked, 20/s, 0 copied, segments 0/17, slow: at its limit of 20 records/s"
+            "340 records read, 340 of them in the target, 20/s, 0 copied, segments 0/17, slow: at its limit of 20 records/s"
         );
     }
 
@@ -375,9 +360,28 @@ mod tests {
 
     #[test]
     fn the_eta_of_a_comparison_is_over_what_is_expected_and_no_more() {
-        let progress = Progress::new(v1::PassKind::Verify, Some(400_000), true);
-        let state = progress.state.lock().unwrap_or_else(PoisonError::into_inner);
-        assert_eq!(state.eta(300_000, 10_000.0), Some(Duration::from_secs(10)));
-        assert_eq!(state.eta(100, 10_000.0), None, "too early to tell");
+        let job = |scanned, checked| v1::Job {
+            expected: 400_000,
+            counts: Some(v1::PassCounts { scanned, checked, ..Default::default() }),
+            ..Default::default()
+        };
+        assert_eq!(eta(&job(300_000, 0), 10_000.0), Some(Duration::from_secs(10)));
+        assert_eq!(eta(&job(200_000, 100_000), 10_000.0), Some(Duration::from_secs(10)));
+        assert_eq!(eta(&job(100, 0), 10_000.0), None, "too early to tell");
+        assert_eq!(eta(&job(400_000, 0), 10_000.0), None, "there are more than expected");
+        assert_eq!(eta(&v1::Job { expected: 0, ..job(300_000, 0) }, 10_000.0), None, "nobody knows");
+    }
+
+    #[test]
+    fn the_bar_is_as_long_as_the_whole_pass_expects_whoever_joins_it() {
+        let progress = Progress::new(v1::PassKind::Full, true);
+        let mut state = progress.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.bar = Some(ProgressBar::hidden());
+        let counts = Some(v1::PassCounts { scanned: 900_000, ..Default::default() });
+        state.show(&v1::Job { counts, ..Default::default() });
+        let length = |state: &State| state.bar.as_ref().and_then(ProgressBar::length);
+        assert_eq!(length(&state), None, "an older worker began it");
+        state.show(&v1::Job { expected: 1_000_000, counts, ..Default::default() });
+        assert_eq!(length(&state), Some(1_000_000));
     }
 }

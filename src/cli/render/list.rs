@@ -110,11 +110,11 @@ fn pass(glance: &v1::Glance) -> String {
     match (job.claims.is_empty(), job.segments) {
         (true, 1..) if job.waiting.is_empty() => style(format!("{kind} idle{more}")).yellow().to_string(),
         _ => {
-            let scanned = job.counts.unwrap_or_default().scanned;
+            let read = gist::read(job);
             let far = match job.expected {
-                0 => format!("{scanned}"),
+                0 => format!("{read}"),
                 // It is done when it has ended.
-                expected => format!("{}%", (scanned * 100 / expected).min(99)),
+                expected => format!("{}%", (read * 100 / expected).min(99)),
             };
             format!("{kind} {far}{more}")
         }

@@ -4,7 +4,7 @@ use cutover_proto::v1;
 use serde_json::{Value, json};
 
 use super::attribution_json;
-use crate::domain;
+use crate::{domain, gist};
 
 /// What kind of pass, in one word.
 pub(in crate::cli) const fn pass_kind(kind: v1::PassKind) -> &'static str {
@@ -129,6 +129,10 @@ fn copied(kind: v1::PassKind, counts: &v1::PassCounts) -> String {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));
         }
+    }
+    // The progress counted them, too.
+    if counts.checked > 0 {
+        text.push_str(&format!("; {} of the {} checked", counts.checked, gist::checked_store(kind)));
     }
     text
 }

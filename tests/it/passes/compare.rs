@@ -35,7 +35,7 @@ async fn each_kind_of_difference_is_found_once_and_told_without_its_value() {
         assert_eq!(found(&evidence), all);
         assert_eq!(counts(&evidence).remaining, Some(all));
         assert_eq!(counts(&evidence).scanned, 202 + 202, "each record of both");
-        assert_eq!(world.stores().expected(plan.kind).await, Some(202 + 202), "as was told");
+        assert_eq!(world.stores().measured(plan.clone()).await.expected, Some(202 + 202), "as was told");
         assert!(!evidence.clean && evidence.samples.len() == 6, "{:?}", evidence.samples);
         let told = evidence.samples.join("\n");
         assert!(!told.contains("secret"), "{told}");

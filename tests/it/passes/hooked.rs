@@ -26,6 +26,8 @@ pub struct Hooked {
     pub arrives_bytes: usize,
     /// The identity that it reports.
     pub table: Option<&'static str>,
+    /// How many records it reports, if not all that it has.
+    pub estimate: Option<Estimate>,
     /// Its order, if that is not the one of bytes.
     pub order: Option<&'static str>,
     /// Whether it has another order now than when it was opened.
@@ -47,6 +49,7 @@ impl Hooked {
             unreadable: |_| None,
             arrives_bytes: 0,
             table: None,
+            estimate: None,
             order: None,
             is_reordered: AtomicBool::new(false),
             before_read: |_, _| {},
@@ -124,7 +127,10 @@ impl Store for Hooked {
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {
-        self.inner.estimate().await
+        match self.estimate {
+            Some(estimate) => Ok(estimate),
+            None => self.inner.estimate().await,
+        }
     }
 
     async fn pressure(&self) -> Result<Pressure, StoreError> {

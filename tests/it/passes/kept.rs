@@ -32,7 +32,7 @@ async fn running() -> (Running, u64) {
     let passes = Arc::new(passes_on(Arc::new(store.clone())).await);
     let id = new_pass().id;
     passes.begin(&key(KEY), &new_pass(), Tuning::default(), &RequestMeta::default()).await.unwrap();
-    let (_, _, token) = passes.claim(&id, "w", &PassTables::default()).await.unwrap().segment.unwrap();
+    let (_, _, token) = passes.claim(&id, "w", &PassTables::default(), 0).await.unwrap().segment.unwrap();
     (Running { store, passes, id }, token)
 }
 
@@ -169,10 +169,10 @@ async fn nobody_reads_before_the_store_knows_which_tables_a_pass_is_about() {
     let pass = NewPass { tables: tables.clone(), ..new_pass() };
     world.passes.begin(&key(KEY), &pass, Tuning::default(), &RequestMeta::default()).await.unwrap();
     world.store.fail_next(Call::Keep, Fault::Hung);
-    drops(world.passes.claim(&world.id, "first", &tables)).await;
+    drops(world.passes.claim(&world.id, "first", &tables, 0)).await;
     world.store.fail_next(Call::Keep, Fault::Before);
-    world.passes.claim(&world.id, "second", &tables).await.unwrap_err();
-    world.passes.claim(&world.id, "second", &tables).await.unwrap().segment.unwrap();
+    world.passes.claim(&world.id, "second", &tables, 0).await.unwrap_err();
+    world.passes.claim(&world.id, "second", &tables, 0).await.unwrap().segment.unwrap();
     assert_eq!(world.kept().await.unwrap().source, table("one"));
 }
 

@@ -200,21 +200,43 @@ async fn who_says_goodbye_or_is_evicted_leaves_its_segments_to_the_next_one_at_o
 }
 
 #[tokio::test]
+async fn a_worker_gets_the_segments_that_it_prefers_first() {
+    let dir = TempDir::new().unwrap();
+    let passes = Arc::new(passes(&dir).await);
+    let id = new_pass().id;
+    passes.begin(&key(KEY), &new_pass(), Tuning::default(), &RequestMeta::default()).await.unwrap();
+    let segments = new_pass().segments;
+    let mut claimed = Vec::new();
+    for _ in 0..segments {
+        let claim = passes.claim(&id, "w", &PassTables::default(), segments - 1).await.unwrap();
+        claimed.push(claim.segment.unwrap().0);
+    }
+    let expected: Vec<u32> = [segments - 1].into_iter().chain(0..segments - 1).collect();
+    assert_eq!(claimed, expected);
+    assert!(
+        passes.claim(&id, "w", &PassTables::default(), 99).await.unwrap().segment.is_none(),
+        "all are taken"
+    );
+}
+
+#[tokio::test]
 async fn a_silent_worker_loses_its_segment_to_the_next_one_where_it_was() {
     let dir = TempDir::new().unwrap();
     let passes = Arc::new(passes(&dir).await.with_claim_lease(Duration::ZERO));
     let id = new_pass().id;
     passes.begin(&key(KEY), &new_pass(), Tuning::default(), &RequestMeta::default()).await.unwrap();
-    let (at, fresh, dead) = passes.claim(&id, "dead", &PassTables::default()).await.unwrap().segment.unwrap();
+    let (at, fresh, dead) =
+        passes.claim(&id, "dead", &PassTables::default(), 0).await.unwrap().segment.unwrap();
     assert_eq!((at, fresh.cursor), (0, Vec::new()));
     assert!(passes.checkpoint(&id, checkpoint(0, dead, b"half", false)).await.unwrap().is_some());
-    let (at, left, heir) = passes.claim(&id, "heir", &PassTables::default()).await.unwrap().segment.unwrap();
+    let (at, left, heir) =
+        passes.claim(&id, "heir", &PassTables::default(), 0).await.unwrap().segment.unwrap();
     assert_eq!((at, left.cursor.as_slice()), (0, b"half".as_slice()));
     let late = passes.checkpoint(&id, checkpoint(0, dead, b"more", false)).await.unwrap();
     assert!(late.is_none(), "the dead one lives and is told");
     assert!(passes.checkpoint(&id, checkpoint(0, heir, b"", true)).await.unwrap().is_some());
     assert_eq!(
-        passes.claim(&id, "heir", &PassTables::default()).await.unwrap().segment.unwrap().0,
+        passes.claim(&id, "heir", &PassTables::default(), 0).await.unwrap().segment.unwrap().0,
         1,
         "what is done is done"
     );
@@ -227,9 +249,11 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
     let token = {
         let passes = Arc::new(passes(&dir).await);
         passes.begin(&key(KEY), &new_pass(), Tuning::default(), &RequestMeta::default()).await.unwrap();
-        let (_, _, token) = passes.claim(&id, "one", &PassTables::default()).await.unwrap().segment.unwrap();
+        let (_, _, token) =
+            passes.claim(&id, "one", &PassTables::default(), 0).await.unwrap().segment.unwrap();
         passes.checkpoint(&id, checkpoint(0, token, b"", true)).await.unwrap();
-        let (_, _, token) = passes.claim(&id, "one", &PassTables::default()).await.unwrap().segment.unwrap();
+        let (_, _, token) =
+            passes.claim(&id, "one", &PassTables::default(), 0).await.unwrap().segment.unwrap();
         let tuning = Tuning { records_per_s: 7, ..Tuning::default() };
         let half = Checkpoint { witness: Some(witness()), ..checkpoint(1, token, b"half", false) };
         passes.checkpoint(&id, half).await.unwrap();
@@ -251,5 +275,5 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
         evidence,
         "twice is once"
     );
-    assert!(passes.claim(&id, "late", &PassTables::default()).await.is_err());
+    assert!(passes.claim(&id, "late", &PassTables::default(), 0).await.is_err());
 }

@@ -40,7 +40,7 @@ async fn a_worker_that_has_an_empty_table_of_the_same_name_reads_nothing() {
         id: job.clone(),
         instance_id: "b".to_owned(),
         source: identity(THERE),
-        target: None,
+        ..Default::default()
     };
     let refused = controller.jobs().await.claim_segment(claim.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
@@ -133,6 +133,7 @@ async fn a_later_pass_of_another_source_is_refused_before_it_begins() {
         instance_id: "b".to_owned(),
         source: identity(THERE),
         target: identity("target"),
+        prefer_from: 0,
     };
     for claim in [claim.clone(), v1::ClaimSegmentRequest { source: None, ..claim }] {
         let refused = controller.jobs().await.claim_segment(claim).await.unwrap_err();

@@ -61,6 +61,7 @@ impl PassProcess {
             reason: String::new(),
             sample_ppm: 0,
             expected: None,
+            source_first: true,
             fingerprint: "torture".to_owned(),
             segments: 3,
             on_target: match kind {

@@ -42,6 +42,7 @@ pub async fn run(pid: Pid, name: String, task: Task, on_target: u32, stores: [Da
         reason: if remove_extra || source_wins { "nobody needs them".to_owned() } else { String::new() },
         sample_ppm: 0,
         expected: None,
+        source_first: true,
         fingerprint: format!("simulated {remove_extra} {source_wins} {on_target}"),
         segments: 2,
         on_target: match kind {
