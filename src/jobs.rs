@@ -15,6 +15,7 @@ mod error;
 mod expiring;
 pub mod findings;
 pub mod identity;
+mod in_a_row;
 mod insist;
 pub mod pace;
 pub mod page;

@@ -268,7 +268,7 @@ impl PassArgs {
         }
         expiring::check_stores(&spec, &stores).await?;
         let plan = plan.for_stores(&stores);
-        privileges::check(&stores, &plan, global.json).await?;
+        privileges::check(&spec, &stores, &plan, true, global.json).await?;
         if !global.json {
             if has_controller {
                 tables::warn_of_another_spec(global, &spec).await?;
@@ -303,7 +303,7 @@ impl PassArgs {
         plan.new_tables.clone_from(&self.new_tables);
         plan.reason = self.reason.clone().unwrap_or_default();
         more(&mut plan);
-        privileges::check(&stores, &plan, global.json).await?;
+        privileges::check(&spec, &stores, &plan, false, global.json).await?;
         expiring::check_stores(&spec, &stores).await?;
         if !global.json {
             tables::warn_of_another_spec(global, &spec).await?;

@@ -192,6 +192,8 @@ impl Stores {
         done: &mut Done,
     ) -> Result<(), Error> {
         let (tenant, key) = (id.tenant.as_str(), id.key.as_str());
+        let counted = pass.in_a_row.refused(error);
+        counted.map_err(|error| Error::Store { store: to.name(), error })?;
         let refused = RefusedRecord { tenant, key, record: Some(record), toward: to, error };
         done.quarantined(&refused);
         self.quarantine(plan, pass, refused).await
@@ -210,6 +212,9 @@ impl Stores {
         while let Some(batch) = left.pop() {
             let error = match self.side(to).put_many_if_newer(batch).await {
                 Ok(copied) => {
+                    if !copied.is_empty() {
+                        pass.in_a_row.accepted();
+                    }
                     // What was kept out may lack its row there, beside a ledger.
                     let mut there = batch.iter().zip(&copied);
                     let last = there.rfind(|((_, record), copied)| {

@@ -23,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Error, Plan, Stores,
+    in_a_row::InARow,
     patience::{BACKOFF_FIRST, patiently},
     place,
     side::Side,
@@ -44,6 +45,8 @@ pub(super) struct JoinedPass {
     pub(super) client: Arc<Client>,
     /// Versions that this worker's scans of the source have met.
     pub(super) source_versions: Arc<SourceVersions>,
+    /// What triggers refused since the last write.
+    pub(super) in_a_row: Arc<InARow>,
 }
 
 /// A record that can't be moved.
@@ -64,8 +67,8 @@ impl JoinedPass {
     /// A pass joined now.
     pub(super) fn joined(id: &str, began_revision: u64, client: &Arc<Client>) -> Self {
         let source_versions = Arc::new(SourceVersions::disabled());
-        let (id, client) = (id.to_owned(), client.clone());
-        Self { id, since_ms: now_ms(), began_revision, client, source_versions }
+        let (id, client, in_a_row) = (id.to_owned(), client.clone(), Arc::default());
+        Self { id, since_ms: now_ms(), began_revision, client, source_versions, in_a_row }
     }
 
     /// An operation, so that no barrier settles before it ends. `waits` is called with each reason why it can't

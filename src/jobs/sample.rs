@@ -7,7 +7,7 @@ use std::{
 };
 
 use cutover_store::{
-    Cursor, Id, Record, Scope, Segment, Store, StoreError, Unreadable,
+    Cursor, Id, Record, Scope, Segment, Store, StoreError, Unreadable, Version,
     spec::{Coverage, Spec, StoreSpec, Unfilled},
 };
 
@@ -26,8 +26,11 @@ const COMPARED_MAX: usize = 10_000;
 const PAGE_BYTES: usize = 256 << 10;
 /// Bytes of the page that is timed.
 const TIMED_BYTES: usize = 1 << 20;
-/// Maximum places reported.
-const PLACES_MAX: usize = 10;
+/// Maximum places reported. Each is a reason of one column or attribute, of which a table has fewer.
+const PLACES_MAX: usize = 1000;
+/// Versions before this are no stamps, because the first SDK is younger: counters of an application, or times in seconds,
+/// milliseconds or microseconds.
+const STAMPED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// The result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +49,10 @@ pub struct Looked {
     pub places: Vec<Place>,
     /// Columns that no record fills, with what was probably meant.
     pub empty: Vec<String>,
+    /// Records whose version no SDK has stamped.
+    pub counters: u64,
+    /// One of them, with its version.
+    pub counter: Option<String>,
 }
 
 /// A place where some of the misfits do not fit.
@@ -103,6 +110,7 @@ pub async fn look(
     let take = |found: Found| match found {
         Ok((id, record)) => {
             looked.bytes += (id.bytes() + record.bytes()) as u64;
+            looked.take_version(&id, record.version);
             for (_, prefix, mapping, coverage) in &mut coverage {
                 if let (Some(mapping), Some(value), true) =
                     (mapping, &record.value, id.key.starts_with(prefix.as_str()))
@@ -110,7 +118,7 @@ pub async fn look(
                     coverage.take(mapping, value);
                 }
             }
-            let goes = other.map_or(Ok(()), |other| other.check_id(&id));
+            let goes = other.map_or(Ok(()), |other| other.check(&id, &record));
             let fits = fit(spec, &id, &record);
             if other_is_loose && goes.is_ok() && ids.len() < IDS_MAX {
                 ids.push(id.clone());
@@ -255,6 +263,13 @@ impl Looked {
         Ok(())
     }
 
+    fn take_version(&mut self, id: &Id, version: Version) {
+        if version > Version::ZERO && version.ms_since_2025() < STAMPED_MS {
+            self.counters += 1;
+            self.counter.get_or_insert_with(|| format!("{version} in {:?}/{:?}", id.tenant, id.key));
+        }
+    }
+
     fn take(&mut self, tenant: &str, key: &str, fit: Result<(), (Side, StoreError)>) {
         self.checked += 1;
         let Err((side, error)) = fit else { return };
@@ -281,6 +296,22 @@ mod tests {
     use cutover_core::outcome::ErrorClass;
 
     use super::*;
+
+    #[test]
+    fn a_version_that_no_clock_of_an_sdk_gave_is_counted() {
+        let mut looked = Looked::default();
+        let id = Id::new("t", "k").expect("valid");
+        let stamp = |ms| Version::new(ms, 0, 7).expect("it fits").0;
+        for version in [0, stamp(STAMPED_MS), stamp(60_000_000_000)] {
+            looked.take_version(&id, Version(version));
+        }
+        assert_eq!((looked.counters, looked.counter.as_deref()), (0, None));
+        // A counter; seconds, milliseconds and microseconds since 1970.
+        for version in [3, 1_790_000_000, 1_790_000_000_000, 1_790_000_000_000_000, stamp(STAMPED_MS - 1)] {
+            looked.take_version(&id, Version(version));
+        }
+        assert_eq!((looked.counters, looked.counter.as_deref()), (5, Some("3 in \"t\"/\"k\"")));
+    }
 
     /// Thousands of such records would fill the list otherwise, and hide every other reason.
     #[test]

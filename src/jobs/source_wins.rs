@@ -63,7 +63,10 @@ impl Stores {
                 Ok(Put::Applied | Put::Present) if Mutation::RepairLooksAgain.is_left_out() => {
                     return Ok(true);
                 }
-                Ok(Put::Applied | Put::Present) => written = true,
+                Ok(Put::Applied | Put::Present) => {
+                    pass.in_a_row.accepted();
+                    written = true;
+                }
                 Ok(Put::Stale(_)) => {}
                 Err(error) if is_misfit(&error) => {
                     self.keep_apart(plan, pass, Side::Target, id, &record, &error, done).await?;

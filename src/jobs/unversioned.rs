@@ -53,7 +53,10 @@ impl Stores {
             // All of them end before any error is reported: an abandoned one could land later.
             for ((id, record), put) in some.iter().zip(future::join_all(puts).await) {
                 match put {
-                    Ok(Put::Applied | Put::Present) => done.counts.copied += 1,
+                    Ok(Put::Applied | Put::Present) => {
+                        pass.in_a_row.accepted();
+                        done.counts.copied += 1;
+                    }
                     // The page is processed again.
                     Ok(Put::Stale(Version::ZERO)) => return Err(removed(to)),
                     Ok(Put::Stale(_)) => done.counts.stale += 1,
@@ -150,7 +153,10 @@ impl Stores {
     ) -> Result<bool, Error> {
         let gone = Record { version: Version(1), value: None };
         match self.target.put_if_unchanged(id, &gone, Some(Version::ZERO)).await {
-            Ok(put) => Ok(matches!(put, Put::Applied | Put::Present)),
+            Ok(put) => {
+                pass.in_a_row.accepted();
+                Ok(matches!(put, Put::Applied | Put::Present))
+            }
             Err(error) if is_misfit(&error) => {
                 self.keep_apart(plan, pass, Side::Target, id, &gone, &error, done).await?;
                 Ok(false)

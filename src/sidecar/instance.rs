@@ -66,6 +66,16 @@ impl Instance {
             let failed = |store| move |error| Error::Store { spec: path.clone(), store, error };
             let source = spec.source.open(Missing::Refuse, lookup).await.map_err(failed("source"))?;
             let target = spec.target.open(Missing::Refuse, lookup).await.map_err(failed("target"))?;
+            for (name, store) in [("source", &source), ("target", &target)] {
+                match store.missing_privileges().await {
+                    Ok(missing) => missing.iter().for_each(|what| {
+                        tracing::warn!("{path}: the {name} can be read, but a write may be refused: {what}");
+                    }),
+                    Err(error) => {
+                        tracing::warn!("{path}: the {name}'s privileges could not be checked: {error}");
+                    }
+                }
+            }
             opened.push((*spec, source, target));
         }
         let client = loop {

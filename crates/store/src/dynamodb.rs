@@ -12,6 +12,7 @@ mod many;
 mod options;
 mod put_all;
 mod retry;
+mod rights;
 mod scan;
 mod table;
 
@@ -258,6 +259,11 @@ impl Store for DynamoDbStore {
         let described = self.retries().run(|| table::describe(&self.client, &self.table)).await?;
         let region = self.client.config().region().map(ToString::to_string);
         Ok(Some(table::identity(&described, &region.unwrap_or_default())))
+    }
+
+    /// By a put that writes nothing.
+    async fn missing_privileges(&self) -> Result<Vec<String>, StoreError> {
+        self.missing_rights().await
     }
 
     /// The attribute of its TTL, while that is on.

@@ -15,6 +15,7 @@ mod fields;
 mod item;
 mod key_type;
 mod misfit;
+mod narrow;
 mod path;
 mod plain;
 mod row;
@@ -23,7 +24,7 @@ mod template;
 mod time;
 mod value;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use cell::Cell;
 pub use children::Child;
@@ -39,6 +40,9 @@ pub(crate) use fields::check_name;
 pub use fields::{Fields, NameError};
 pub use key_type::{KeyHolds, KeyType};
 pub use misfit::{Misfit, Reason};
+#[cfg(feature = "mysql")]
+pub(crate) use narrow::Charset;
+pub(crate) use narrow::Narrow;
 pub use path::{ColumnPath, Step};
 #[cfg(feature = "spec")]
 pub(crate) use table::NO_LEDGER;
@@ -48,7 +52,7 @@ pub use table::{SqlTable, Versions};
 pub use template::Template;
 pub use time::{Format, Spelling};
 
-use super::document::Document;
+use super::document::{Attribute, Document};
 
 /// The SQL dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,6 +83,8 @@ pub struct Mapping {
     overflow: Option<String>,
     on_misfit: OnMisfit,
     children: Vec<Child>,
+    /// By the name of a column.
+    narrow: BTreeMap<String, Narrow>,
 }
 
 /// Why columns do not form a mapping.
@@ -144,7 +150,8 @@ impl Mapping {
                 mistakes.push((Some(index), MappingError::Format(column.name.clone(), what)));
             }
         }
-        let mapping = Self { dialect, columns, overflow, on_misfit, children: Vec::new() };
+        let mapping =
+            Self { dialect, columns, overflow, on_misfit, children: Vec::new(), narrow: BTreeMap::new() };
         let mut names = BTreeSet::new();
         for (index, name) in mapping.names().enumerate() {
             if let Err(error) = fields::check_name(name) {
@@ -167,7 +174,14 @@ impl Mapping {
     /// For a table whose only content is its deletion mark: a ledger.
     pub(crate) const fn of_nothing(dialect: Dialect) -> Self {
         let on_misfit = OnMisfit::Quarantine;
-        Self { dialect, columns: Vec::new(), overflow: None, on_misfit, children: Vec::new() }
+        Self {
+            dialect,
+            columns: Vec::new(),
+            overflow: None,
+            on_misfit,
+            children: Vec::new(),
+            narrow: BTreeMap::new(),
+        }
     }
 
     /// The SQL dialect of its table.
@@ -199,6 +213,19 @@ impl Mapping {
     pub fn types(&self) -> impl Iterator<Item = ColumnType> {
         let overflow = self.overflow.as_ref().map(|_| ColumnType::Json);
         self.columns.iter().map(|column| column.kind).chain(overflow)
+    }
+
+    /// A column that a table has is narrower than its type.
+    #[cfg(feature = "mysql")]
+    pub(crate) fn set_narrow(&mut self, column: &str, narrow: Narrow) {
+        self.narrow.insert(column.to_owned(), narrow);
+    }
+
+    /// [`Column::cell`], unless the table's column would change it.
+    fn cell(&self, column: &Column, attribute: &Attribute) -> Result<(Cell, bool), Reason> {
+        let (cell, is_exact) = column.cell(attribute, self.dialect)?;
+        self.narrow.get(&column.name).map_or(Ok(()), |narrow| narrow.check(&cell))?;
+        Ok((cell, is_exact))
     }
 
     /// The labels of an `enum` column.

@@ -1,8 +1,7 @@
 //! A table of a MySQL or MariaDB server.
 //!
 //! Statements are sent as text: one round trip for a batch of any size, and no prepared statements that the server would
-//! have to keep for each size. A value is in quotes, or in hexadecimal if it contains what some SQL mode would read
-//! otherwise.
+//! have to keep for each size. A value is in quotes, in which every SQL mode reads the same, or in base64.
 
 mod both;
 mod cells;
@@ -39,8 +38,8 @@ use super::{
     Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
     Segment, Store, StoreError, Version,
     sql::{
-        Calls, Database, Entry, Statement, check_equal, column_of, estimate, get_versions, permanent,
-        put_all, put_many, put_one, spread, swallowed, version_after,
+        Calls, Database, Entry, Statement, at_fault, check_equal, column_of, estimate, get_versions,
+        permanent, put_all, put_many, put_one, spread, swallowed, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -114,14 +113,20 @@ impl Store for MySqlStore {
         };
         // One record is one statement.
         let [sql]: [String; 1] = sql.try_into().expect("one record was given");
-        let (is_written, doubt) = if self.layout.children.is_empty() {
-            let (done, doubt) = self.calls.write(&Statement::text(sql)).await?;
-            (done.rows_affected() > 0 && done.last_insert_id() != NOT_WRITTEN, doubt)
+        let written = if self.layout.children.is_empty() {
+            let written = self.calls.write(&Statement::text(sql)).await;
+            written.map(|(done, doubt)| {
+                (done.rows_affected() > 0 && done.last_insert_id() != NOT_WRITTEN, doubt)
+            })
         } else {
             let check = if expected.is_some() { CHECK_ONE.to_owned() } else { check_written(1) };
             let mut body = vec![sql, check];
             body.extend(self.replace_rows(&[(id, record)])?);
-            self.changed(&self.transaction(body, "0")).await?
+            self.changed(&self.transaction(body, "0")).await
+        };
+        let (is_written, doubt) = match written {
+            Ok(written) => written,
+            Err(error) => return Err(at_fault(&[self], error).await),
         };
         if is_written {
             return Ok(Put::Applied);
@@ -189,6 +194,13 @@ impl Store for MySqlStore {
             }
             _ => {}
         }
+        let scope = &match scope {
+            Scope::Keys { tenant, range, most } => match keys.in_values(range) {
+                Some(range) => Scope::Keys { tenant: tenant.clone(), range, most: *most },
+                None => return Ok(Page::default()),
+            },
+            other => other.clone(),
+        };
         // Bytes need not be text.
         if let Some(cursor) = cursor.filter(|_| !keys.are_in_byte_order()) {
             keys.place(cursor)?;

@@ -36,7 +36,7 @@ use super::{
     error::Doubt,
     sql::{
         Calls, Database, ROUNDS, Statement, check_equal, column_of, estimate, get_versions, in_order,
-        put_all, put_many, put_one, spread, swallowed, version_after,
+        put_all, put_many, put_one, spread, swallowed, unless_in_doubt, version_after,
     },
 };
 use layout::Layout;
@@ -153,7 +153,7 @@ impl Store for PostgresStore {
             match write().await {
                 Ok((0, lost)) => doubt = doubt.or(lost),
                 Ok(_) => return Ok(Put::Applied),
-                Err(error) => return Err(doubt.unwrap_or(error)),
+                Err(error) => return Err(unless_in_doubt(doubt, &[self], error).await),
             }
             let current = version_after(self, id, &doubt).await?.and_then(|there| there.reads_as);
             if current != expected {
@@ -223,7 +223,9 @@ impl Store for PostgresStore {
                 return Err(keys.not_in_byte_order());
             }
             Scope::Keys { tenant, range, .. } => {
-                let range = Cursor::rest_of(cursor, range)?;
+                let Some(range) = keys.in_values(&Cursor::rest_of(cursor, range)?) else {
+                    return Ok(Page::default());
+                };
                 let (key, is_included) = range.start();
                 includes_from = is_included;
                 let given = Given::default().and(tenant.as_str())?.and(key)?.and(limit)?;

@@ -12,6 +12,8 @@ mod error;
 mod faults;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod id_length;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod key_range;
 mod keys;
 mod ledger_id;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -23,6 +25,8 @@ mod pool;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod put_all;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
+mod recent_check;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 mod server;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod split;
@@ -30,7 +34,8 @@ mod spread;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use batch::{
-    Guarded, Over, Wrote, check_equal, get_versions, in_order, put_many, put_one, version_after,
+    Guarded, Over, Wrote, at_fault, check_equal, get_versions, in_order, put_many, put_one, unless_in_doubt,
+    version_after,
 };
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use calls::Calls;
@@ -47,7 +52,7 @@ pub(super) use child_rows::counted_rows;
 pub(super) use child_rows::hex_bytes;
 pub(super) use entry::{Entry, There};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use error::{GRANT, is_lost};
+pub(super) use error::{COLUMNS_CHANGED, GRANT, INDEXES_CHANGED, NOT_THERE, TOO_LONG, is_lost};
 pub(super) use error::{class, driver_error, message, not_applied, permanent, throttled};
 pub(super) use faults::{
     Faults, cascading, check_new, check_no_ledger, no_ledger, of_both, referred, referring, versions_twice,
@@ -56,11 +61,9 @@ pub(super) use faults::{
 pub(super) use faults::{in_this_database, loose_with_ledger, not_beside};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use id_length::{Length, check_lengths, ending_blank};
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use keys::KeyColumn;
 #[cfg(feature = "postgres")]
 pub(super) use keys::uuid_text;
-pub(super) use keys::{KeyKind, Keys};
+pub(super) use keys::{KeyColumn, KeyKind, Keys};
 pub(super) use ledger_id::LedgerId;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use merge::Part;

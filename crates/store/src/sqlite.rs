@@ -4,45 +4,39 @@
 //! process queues its writes itself instead of polling the file's lock. A statement that does not get that
 //! lock within `busy_timeout` fails as throttled, having changed nothing.
 
+mod affinity;
 mod cells;
 mod children;
 #[cfg(feature = "spec")]
 mod describe;
 mod error;
 mod file;
+mod keys;
 mod layout;
 mod ledger;
+mod open;
 mod options;
 mod putting;
 mod reads;
 mod schema;
 mod warnings;
 
-use std::{
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, time::Instant};
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection, SqlStr, SqliteConnection, SqlitePool,
-    pool::PoolOptions,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous},
-};
+use sqlx::{AssertSqlSafe, SqlStr, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
     Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope, Segment,
     Store, StoreError, Version,
-    mapping::{Dialect, SqlTable, create_child_sql, create_sql},
+    mapping::Dialect,
     scan::Gathered,
-    sql::{KeyKind, Keys, LedgerId, ROUNDS, check_new, column_of, no_child, permanent, spread, swallowed},
+    sql::{LedgerId, column_of, permanent, spread, swallowed},
 };
-use cutover_core::outcome::ErrorClass;
-use error::{read_error, set_up_error, write_error};
+use error::{read_error, write_error};
 use file::shown;
 use layout::Layout;
-use ledger::When;
 pub use options::SqliteOptions;
 
 /// One table of a SQLite file. If it is given by its name alone, a table of whole records, `(tenant, key,
@@ -56,110 +50,6 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens an existing table, after checking that it can hold what will be written. Changes nothing in the
-    /// file.
-    pub async fn open(
-        path: &Path,
-        table: impl Into<SqlTable>,
-        options: SqliteOptions,
-    ) -> Result<Self, StoreError> {
-        let table = table.into();
-        table.check(Dialect::Sqlite)?;
-        Self::connect(path, table, options).await
-    }
-
-    /// Opens a table, creating the file and the table if they do not exist; an existing table is not changed.
-    /// Puts the file into WAL mode, so that readers never wait.
-    pub async fn create(
-        path: &Path,
-        table: impl Into<SqlTable>,
-        options: SqliteOptions,
-    ) -> Result<Self, StoreError> {
-        let table = table.into();
-        table.check(Dialect::Sqlite)?;
-        let sql = create_sql(Dialect::Sqlite, &table);
-        let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
-        let failed = |error| set_up_error(path, &table.name, error);
-        let create = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .busy_timeout(options.busy_timeout)
-            .journal_mode(SqliteJournalMode::Wal);
-        // Entering WAL mode takes a lock for which SQLite does not wait by itself.
-        let began = Instant::now();
-        let mut connection = loop {
-            match SqliteConnection::connect_with(&create).await {
-                Err(error) if error::is_busy(&error) && began.elapsed() < options.busy_timeout => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                done => break done.map_err(failed)?,
-            }
-        };
-        let mut id = None;
-        if let Some(ledger) = table.ledger() {
-            let there = schema::has_rows(&mut connection, &table.name).await.map_err(failed)?;
-            let entries = schema::has_rows(&mut connection, &ledger).await.map_err(failed)?;
-            id = check_new(Dialect::Sqlite, &table, &Keys::default(), there, entries)?
-                .then(|| LedgerId::made_once(Dialect::Sqlite, &ledger, &Keys::default()));
-        }
-        let mut of_children = Vec::new();
-        for child in table.children() {
-            let sql = create_child_sql(Dialect::Sqlite, &table, child, [""; 2]);
-            let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
-            let there = schema::has_rows(&mut connection, &child.table).await.map_err(failed)?;
-            if there.is_none()
-                && schema::has_rows(&mut connection, &table.name).await.map_err(failed)? == Some(true)
-            {
-                return Err(no_child(&table, child, &sql));
-            }
-            of_children.push(sql);
-        }
-        for sql in sql.into_iter().chain(id).chain(of_children) {
-            sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.map_err(failed)?;
-        }
-        connection.close().await.map_err(failed)?;
-        Self::connect(path, table, options).await
-    }
-
-    async fn connect(path: &Path, table: SqlTable, options: SqliteOptions) -> Result<Self, StoreError> {
-        let name = table.name.clone();
-        let failed = |error| set_up_error(path, &name, error);
-        let synchronous = if options.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal };
-        let connect = SqliteConnectOptions::new();
-        let connect = connect.filename(path).busy_timeout(options.busy_timeout).synchronous(synchronous);
-        // A scan is naturally slow, and a statement's content does not belong in a log.
-        let connect = connect.disable_statement_logging();
-        let pool = |connections: u32| {
-            PoolOptions::new()
-                .max_connections(connections.max(1))
-                .acquire_timeout(options.busy_timeout)
-                .test_before_acquire(false)
-                // On a full disk SQLite ends a transaction by itself. The roll-back then fails, and sqlx
-                // takes the transaction for open: such a connection can't begin another one.
-                .before_acquire(|connection: &mut SqliteConnection, _| {
-                    Box::pin(async { Ok(!connection.is_in_transaction()) })
-                })
-                .idle_timeout(None)
-                .max_lifetime(None)
-        };
-        let mut store = Self {
-            writer: pool(1).connect_with(connect.clone()).await.map_err(failed)?,
-            readers: pool(options.readers).connect_with(connect).await.map_err(failed)?,
-            layout: Layout::new(table),
-            path: path.to_owned(),
-        };
-        let mut connection = store.readers.acquire().await.map_err(failed)?;
-        if !store.layout.table.is_bare() {
-            schema::check(&mut connection, path, &store.layout.table).await.map_err(failed)??;
-        }
-        drop(connection);
-        if let Some(ledger) = store.layout.table.ledger() {
-            let id = store.ledger_id(&ledger).await?;
-            store.layout.ledger.iter_mut().for_each(|ledger| ledger.id = Some(id));
-        }
-        Ok(store)
-    }
-
     /// Waits for calls in flight and closes the file.
     pub async fn close(&self) {
         self.writer.close().await;
@@ -170,6 +60,9 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+        if !self.layout.keys.takes(id) {
+            return Ok(None);
+        }
         let mut connection = self.readers.acquire().await.map_err(read_error)?;
         self.get_on(&mut connection, id).await
     }
@@ -189,30 +82,11 @@ impl Store for SqliteStore {
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error)?;
-        if let Some(ledger) = &self.layout.ledger {
-            let failed = self.put_with(ledger, &mut transaction, id, record, When::Is(expected)).await?;
+        let put = self.put_if_on(&mut transaction, id, record, expected).await?;
+        if put == Put::Applied {
             transaction.commit().await.map_err(write_error)?;
-            return Ok(match failed {
-                None => Put::Applied,
-                Some(current) => Put::unless_this(record.version, current.unwrap_or_default()),
-            });
         }
-        let sql = if expected.is_some() { &self.layout.update } else { &self.layout.insert };
-        for _ in 0..ROUNDS {
-            let put = self.layout.write(sql, id, record)?;
-            let put = if let Some(expected) = expected { put.bind(column_of(expected)?) } else { put };
-            let done = put.execute(&mut *transaction).await.map_err(write_error)?;
-            if done.rows_affected() > 0 {
-                self.replace_rows(&mut transaction, id, record).await?;
-                transaction.commit().await.map_err(write_error)?;
-                return Ok(Put::Applied);
-            }
-            let current = self.version_on(&mut transaction, id).await?;
-            if current != expected {
-                return Ok(Put::unless_this(record.version, current.unwrap_or_default()));
-            }
-        }
-        Err(swallowed())
+        Ok(put)
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
@@ -251,7 +125,22 @@ impl Store for SqliteStore {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
-        let (tenant, key) = cursor.map(Cursor::texts).transpose()?.unwrap_or_default();
+        let keys = &self.layout.keys;
+        match scope {
+            Scope::Tenant(tenant) | Scope::Keys { tenant, .. } if !keys.takes_tenant(tenant) => {
+                return Ok(Page::default());
+            }
+            Scope::UpTo(_) if !keys.are_in_byte_order() => return Err(keys.not_in_byte_order()),
+            Scope::Keys { .. } if keys.key_order() != ScanOrder::Bytes => {
+                return Err(keys.not_in_byte_order());
+            }
+            _ => {}
+        }
+        let place = match keys.are_in_byte_order() {
+            true => cursor.map(Cursor::texts),
+            false => cursor.map(|cursor| keys.place(cursor)),
+        };
+        let (tenant, key) = place.transpose()?.unwrap_or_default();
         let is_first = cursor.is_none();
         let mut most = usize::MAX;
         let asked = match scope {
@@ -296,13 +185,22 @@ impl Store for SqliteStore {
         gathered.end(false)
     }
 
+    fn key_order(&self) -> ScanOrder {
+        self.layout.keys.key_order()
+    }
+
     fn scan_order(&self) -> ScanOrder {
-        ScanOrder::Bytes
+        self.layout.keys.scan_order()
+    }
+
+    fn check_id(&self, id: &Id) -> Result<(), StoreError> {
+        self.layout.keys.check_new(id)
     }
 
     async fn spread(&self, count: usize) -> Result<Option<Vec<Cursor>>, StoreError> {
         let is_own = self.layout.table.fields.is_own_tenant();
-        spread(self, [KeyKind::Bytes; 2], is_own, count).await.map(Some)
+        let keys = &self.layout.keys;
+        spread(self, [keys.tenant.kind, keys.key.kind], is_own, count).await.map(Some)
     }
 
     fn check(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
@@ -315,6 +213,10 @@ impl Store for SqliteStore {
         for child in self.layout.table.children_by_name() {
             identity = identity.with_child(file::identity(&self.path, &child.table)?);
         }
+        let mut connection = self.readers.acquire().await.map_err(read_error)?;
+        let keys = keys::keys(&mut connection, &self.layout.table).await.map_err(read_error)?;
+        self.layout.keys.check_order(&keys)?;
+        drop(connection);
         let Some(ledger) = self.layout.table.ledger() else { return Ok(Some(identity)) };
         Ok(Some(identity.with_ledger(&ledger, &self.ledger_id(&ledger).await?.to_string())))
     }
@@ -339,6 +241,17 @@ impl Store for SqliteStore {
         warnings::warnings(&mut connection, &self.layout.table).await.map_err(read_error)
     }
 
+    /// By a transaction that may write, and writes nothing.
+    async fn missing_privileges(&self) -> Result<Vec<String>, StoreError> {
+        match self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error) {
+            Ok(transaction) => transaction.rollback().await.map_err(read_error).map(|()| Vec::new()),
+            Err(StoreError::Permanent { what, .. }) => Ok(vec![what]),
+            // Another process writes, so the file can be written.
+            Err(StoreError::Throttled { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The exact number of records: a walk over the table without the values.
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         let count: i64 = sqlx::query_scalar(self.layout.count.clone())
@@ -358,9 +271,10 @@ impl Store for SqliteStore {
 impl SqliteStore {
     /// The id that the ledger has now.
     async fn ledger_id(&self, ledger: &str) -> Result<LedgerId, StoreError> {
-        let asked = AssertSqlSafe(LedgerId::asked(Dialect::Sqlite, ledger, &Keys::default()));
+        let keys = &self.layout.keys;
+        let asked = AssertSqlSafe(LedgerId::asked(Dialect::Sqlite, ledger, keys));
         let found = sqlx::query_scalar(asked).fetch_optional(&self.readers).await.map_err(read_error)?;
-        LedgerId::found(Dialect::Sqlite, ledger, &Keys::default(), ledger, found)
+        LedgerId::found(Dialect::Sqlite, ledger, keys, ledger, found)
     }
 
     async fn get_on(&self, connection: &mut SqliteConnection, id: &Id) -> Result<Option<Record>, StoreError> {
@@ -376,7 +290,10 @@ impl SqliteStore {
         ids: &[Id],
         found: impl Fn(&SqliteRow) -> Result<T, StoreError>,
     ) -> Result<Vec<Option<T>>, StoreError> {
-        let asked: Vec<[&str; 2]> = ids.iter().map(|id| [id.tenant.as_str(), id.key.as_str()]).collect();
+        // SQLite would take another spelling of a number for it.
+        let ask = |id: &Id| self.layout.keys.takes(id).then(|| [id.tenant.clone(), id.key.clone()]);
+        let asked: Vec<[Option<String>; 2]> =
+            ids.iter().map(|id| ask(id).map_or([None, None], |id| id.map(Some))).collect();
         let asked =
             serde_json::to_string(&asked).map_err(|error| read_error(sqlx::Error::Encode(error.into())))?;
         let mut all: Vec<Option<T>> = ids.iter().map(|_| None).collect();

@@ -17,6 +17,9 @@ use crate::jobs::{
     side::Side,
 };
 
+/// Reasons that a terminal lists without `--full`.
+const PLACES_SHOWN: usize = 10;
+
 /// The stores that are there.
 pub(super) enum Opened {
     Both(Stores),
@@ -83,6 +86,7 @@ pub(super) async fn say(
             "checked": looked.checked,
             "misfits": looked.misfits,
             "empty_columns": looked.empty,
+            "unstamped_versions": looked.counters,
             "estimate": estimate_json(&cost),
             "reasons": looked.places.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }));
@@ -126,11 +130,23 @@ pub(super) async fn say(
         };
         let records = render::records(checked);
         out::line(&format!("checked {records} of the {}: {verdict}", side.name()));
-        looked.places.iter().for_each(|place| out::line(&format!("  {place}")));
+        let shown = if all { looked.places.len() } else { PLACES_SHOWN };
+        looked.places.iter().take(shown).for_each(|place| out::line(&format!("  {place}")));
         looked.empty.iter().for_each(|column| out::line(&format!("  {column}")));
-        let told: u64 = looked.places.iter().map(|place| place.records).sum();
-        if misfits > told {
-            out::line(&format!("  and {} elsewhere", misfits - told));
+        let told: u64 = looked.places.iter().take(shown).map(|place| place.records).sum();
+        let reasons = looked.places.len().saturating_sub(shown);
+        let records = render::records(misfits.saturating_sub(told));
+        if misfits > told && reasons == 0 {
+            out::line(&format!("  and {records} for further reasons"));
+        } else if misfits > told {
+            out::line(&format!("  and {records} for {reasons} other reasons, which --full and --json list"));
+        }
+        if let Some(counter) = &looked.counter {
+            let records = render::records(looked.counters);
+            out::line(&format!(
+                "  {records} with a version that no SDK has stamped, such as {counter}. If it is the application's counter, name \
+                 another field in the spec (version = \"...\"), because the SDK would overwrite it"
+            ));
         }
     }
     Ok(if looked.misfits == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

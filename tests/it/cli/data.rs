@@ -117,11 +117,10 @@ async fn a_reverse_pass_copies_back_only_what_tenants_may_have_written_at_target
     // An old copy, whose record somebody has deleted in the source without an SDK.
     let foreign = cutover_store::Id::new("zeta", "old").unwrap();
     target.put_if_newer(&foreign, &order(0, 1, "Wels")).await.unwrap();
-    at(url, &format!("reverse {path}"))
-        .await
-        .fails(&["no pass has had the source yet", "verify SPEC --sample 1"]);
+    let reverse = format!("reverse {path} --create-tables");
+    at(url, &reverse).await.fails(&["no pass has had the source yet", "verify SPEC --sample 1"]);
     at(url, &format!("verify {path} --sample 100")).await;
-    let told = at(url, &format!("reverse {path}")).await.done();
+    let told = at(url, &reverse).await.done();
     assert!(told.contains("2 scanned, 1 copied, 1 of tenants that were not at target-only"), "{told}");
     assert_eq!(source.get(&id("a")).await, Ok(Some(order(5, 1, "Graz"))));
     assert_eq!(source.get(&foreign).await, Ok(None), "it stays deleted");

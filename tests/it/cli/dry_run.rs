@@ -48,6 +48,8 @@ async fn each_reason_why_a_record_does_not_move_is_told() {
         let said = at(url, &format!("{verb} {path} --create-tables --dry-run")).await;
         assert_eq!((said.code, said.err.as_str()), (1, ""), "{said:?}");
         assert!(said.out.contains("checked 7 records of the source: 6 do not fit"), "{said:?}");
+        let counter = "7 records with a version that no SDK has stamped, such as 1 in \"t\"/\"";
+        assert!(said.out.contains(counter), "{said:?}");
         for (key, _, reason) in wrong {
             let part = format!("1 does not fit the target: \"t\"/\"{key}\": {reason}");
             assert!(said.out.contains(&part), "{part}: {said:?}");
@@ -62,6 +64,45 @@ async fn each_reason_why_a_record_does_not_move_is_told() {
     let (id, fine) = records.pop().unwrap();
     let target = spec.target.open(Missing::Refuse, |_| None).await.unwrap();
     assert_eq!(target.get(&id).await, Ok(Some(fine)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_folds_the_reasons_and_the_rest_can_be_had() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source one --target other").await.done();
+    let text = format!(
+        "migration = \"orders\"\nquarantine_table = \"kept\"\n\
+         [source]\nurl = \"sqlite:{0}/source.db\"\ntable = \"orders\"\n\
+         [target]\nurl = \"sqlite:{0}/target.db\"\ntable = \"orders\"\n\
+         columns = [{{ name = \"name\", type = \"text\" }}]\n",
+        dir.path().display()
+    );
+    let path = dir.path().join("orders.toml");
+    std::fs::write(&path, &text).unwrap();
+    let spec: Spec = text.parse().unwrap();
+    let source = spec.source.open(Missing::Create, |_| None).await.unwrap();
+    spec.target.open(Missing::Create, |_| None).await.unwrap();
+    let record = |at: u8| {
+        let letter = char::from(b'a' + at);
+        let value = format!(r#"{{"{letter}":{{"S":"x"}}}}"#).into_bytes();
+        (Id::new("t", &letter.to_string()).unwrap(), Record { version: Version(1), value: Some(value) })
+    };
+    source.put_many_if_newer(&(0..12).map(record).collect::<Vec<_>>()).await.unwrap();
+
+    let path = path.display();
+    let said = at(url, &format!("backfill {path} --dry-run")).await;
+    let listed = |out: &str| out.matches("no column takes it").count();
+    assert_eq!((said.code, listed(&said.out)), (1, 10), "{said:?}");
+    assert!(said.out.contains("and 2 records for 2 other reasons, which --full and --json list"), "{said:?}");
+    let warning =
+        "warning: there is no quarantine table \"kept\", so the first record that does not fit ends";
+    assert!(said.err.contains(warning), "{said:?}");
+    let full = at(url, &format!("backfill {path} --dry-run --full")).await;
+    assert!(listed(&full.out) == 12 && !full.out.contains("other reasons"), "{full:?}");
+    let json = at(url, &format!("backfill {path} --dry-run --json")).await;
+    assert_eq!((listed(&json.out), json.err.as_str()), (12, ""), "{json:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +178,8 @@ async fn is_too_large_for_an_item(verb: &str, of: &str) {
     let store = scanned.open(Missing::Refuse, |_| None).await.unwrap();
     store.put_many_if_newer(&records).await.unwrap();
     let said = at(&controller.url, &format!("{verb} {} --dry-run", path.display())).await;
-    assert_eq!((said.code, said.err.as_str()), (1, ""), "{said:?}");
+    let warning = "warning: there is no quarantine table \"cutover_quarantine\"";
+    assert!(said.code == 1 && said.err.starts_with(warning) && said.err.lines().count() == 1, "{said:?}");
     // The largest version has 19 digits, in 11 bytes.
     let bytes = ["tenant", "t", "key", "large", "cutover_version", "a"].concat().len() + 11 + (400 << 10);
     for part in [

@@ -1,7 +1,7 @@
 //! A target that refuses one record of 200: the others are moved, and that one is kept with the server's words.
 
-use cutover_store::{MySqlStore, PostgresStore, ServerOptions, mapping::Dialect};
-use sqlx::{AssertSqlSafe, MySqlPool, PgPool};
+use cutover_store::{MySqlStore, PostgresStore, ServerOptions, SqliteOptions, SqliteStore, mapping::Dialect};
+use sqlx::{AssertSqlSafe, Connection, MySqlPool, PgPool, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::*;
 use crate::support::server::given;
@@ -9,7 +9,7 @@ use crate::support::server::given;
 #[path = "../../../crates/store/tests/store/refusing.rs"]
 mod refusing;
 
-use refusing::{Case, of_mariadb, of_postgres, records, table};
+use refusing::{Case, of_mariadb, of_postgres, of_sqlite, records, table};
 
 fn name(reason: &str) -> String {
     format!("pass_refuses_{reason}_{}", std::process::id())
@@ -77,4 +77,18 @@ async fn postgresql_refuses_one_record_and_takes_the_others() {
         sql(case.drop).await;
     }
     sql(format!("DROP ROLE {role}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_refuses_one_record_and_takes_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("target.db");
+    let connect = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut admin = SqliteConnection::connect_with(&connect).await.unwrap();
+    for case in of_sqlite(name) {
+        sqlx::raw_sql(AssertSqlSafe(case.create.clone())).execute(&mut admin).await.unwrap();
+        let table = table(Dialect::Sqlite, &name(case.name));
+        let target = SqliteStore::open(&path, table, SqliteOptions::default()).await.unwrap();
+        moves_all_but_one(&case, Arc::new(target)).await;
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::{io, path::Path, time::Duration};
 
+use tracing::warn;
+
 use super::Client;
 use crate::{
     migrator::Migrator,
@@ -58,7 +60,8 @@ pub enum SpecFileError {
 
 impl Client {
     /// Opens both stores of a spec file (docs/spec.md) and returns their [migrator](Self::migrator). Passwords
-    /// come from the environment variables that the spec names. The tables must exist.
+    /// come from the environment variables that the spec names. The tables must exist. A store that the user may not write is
+    /// opened with a warning in the log.
     ///
     /// Each store needs the cargo feature of its name: `sqlite`, `mysql`, `postgres`, `dynamodb`.
     ///
@@ -84,6 +87,14 @@ impl Client {
             |store| move |error| SpecFileError::Open { path: file.display().to_string(), store, error };
         let source = spec.source.open(Missing::Refuse, variable).await.map_err(opened("source"))?;
         let target = spec.target.open(Missing::Refuse, variable).await.map_err(opened("target"))?;
+        for (name, store) in [("source", &source), ("target", &target)] {
+            match store.missing_privileges().await {
+                Ok(missing) => missing.iter().for_each(|what| {
+                    warn!("{}: the {name} can be read, but a write may be refused: {what}", path());
+                }),
+                Err(error) => warn!("{}: the {name}'s privileges could not be checked: {error}", path()),
+            }
+        }
         let migrator = self.migrator(&spec.migration, source, target);
         Ok(match spec.ttl {
             Some(ttl) => migrator.with_ttl(ttl),

@@ -132,6 +132,9 @@ pub enum Reason {
         /// The column's type.
         column: ColumnType,
     },
+    /// The table's column holds less than its type.
+    #[error("its column would change the value: {0}")]
+    Narrow(String),
     /// PostgreSQL can't store NUL in text.
     #[error("text with a NUL character, which PostgreSQL can't hold: map it to json, or to the overflow")]
     Nul,

@@ -13,7 +13,7 @@ pub(super) fn to_row(mapping: &Mapping, document: &Document) -> Result<Vec<Cell>
     let mut row = Vec::with_capacity(mapping.columns.len() + 1 + mapping.children.len());
     let mut taken: Vec<&[Step]> = Vec::with_capacity(mapping.columns.len());
     for column in &mapping.columns {
-        let filled = |value| column.cell(value, mapping.dialect).map(|(cell, _)| cell);
+        let filled = |value| mapping.cell(column, value).map(|(cell, _)| cell);
         if let Some(constant) = column.constant() {
             row.push(filled(constant).map_err(|reason| misfit(column, reason))?);
             continue;
@@ -30,7 +30,7 @@ pub(super) fn to_row(mapping: &Mapping, document: &Document) -> Result<Vec<Cell>
             (None, Some(Fill::Default(value))) => filled(value).map_err(|reason| misfit(column, reason))?,
             (None, _) if column.required => return Err(misfit(column, Reason::Missing)),
             (None, _) => Cell::Null,
-            (Some(attribute), _) => match column.cell(attribute, mapping.dialect) {
+            (Some(attribute), _) => match mapping.cell(column, attribute) {
                 Ok((cell, true)) if !column.stands_for_missing(&cell) => {
                     taken.push(column.path.steps());
                     cell
@@ -147,7 +147,7 @@ fn computed(
     }
     let text = template.text(&parts).map_err(|it| Misfit { column: Some(column.name.clone()), ..it });
     let cell = text.and_then(|text| {
-        let cell = column.cell(&Attribute::S(text), mapping.dialect);
+        let cell = mapping.cell(column, &Attribute::S(text));
         cell.map(|(cell, _)| cell).map_err(|reason| misfit(column, reason))
     });
     let is_null = parts.into_iter().flatten().all(|part| *part == Attribute::Null);

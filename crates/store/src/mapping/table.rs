@@ -1,5 +1,7 @@
 //! A SQL table: its name, and where in it the parts of a record are.
 
+#[cfg(feature = "mysql")]
+use super::Narrow;
 use super::{Cell, ColumnType, Dialect, Fields, Mapping, Misfit, NameError, fields::check_name};
 use crate::{
     Id, Record, StoreError, Version,
@@ -180,6 +182,18 @@ impl SqlTable {
         match self.versions {
             Versions::Columns => Some(self.is_nullable(column)),
             Versions::Ledger | Versions::Absent => self.mapping.is_none().then_some(false),
+        }
+    }
+
+    /// Learns which columns are narrower than their types, by their names.
+    #[cfg(feature = "mysql")]
+    pub(crate) fn set_narrow(&mut self, narrow: impl Fn(&str, ColumnType) -> Option<Narrow>) {
+        let Some(mapping) = &mut self.mapping else { return };
+        let columns: Vec<_> = mapping.columns().iter().map(|it| (it.name.clone(), it.kind)).collect();
+        for (name, kind) in columns {
+            if let Some(narrow) = narrow(&name, kind) {
+                mapping.set_narrow(&name, narrow);
+            }
         }
     }
 

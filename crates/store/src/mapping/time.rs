@@ -91,6 +91,12 @@ impl Spelling {
         dialect: Dialect,
     ) -> Result<String, Reason> {
         let unreadable = Reason::Unspelled { column };
+        if let Attribute::S(text) = attribute
+            && is_of_no_calendar(column, text)
+            && (dialect != Dialect::Postgres || is_end_of_day(column, text))
+        {
+            return Ok(text.clone());
+        }
         let moment = match (&self.format, attribute) {
             (Format::Rfc3339, Attribute::S(text)) => match column {
                 ColumnType::Date => text.parse().ok().map(Moment::Date),
@@ -109,9 +115,12 @@ impl Spelling {
         Ok(moment.shown(digits(column)))
     }
 
-    /// The one attribute that the column's text stands for. `None`: it is no date or time.
+    /// The one attribute that the column's text stands for. `None`: it is no date or time. What only MySQL takes for one keeps
+    /// its text, whatever the format is.
     pub(super) fn attribute(&self, column: ColumnType, text: &str) -> Option<Attribute> {
-        let moment = Moment::read(column, text)?;
+        let Some(moment) = Moment::read(column, text) else {
+            return is_of_no_calendar(column, text).then(|| Attribute::S(text.to_owned()));
+        };
         Some(match (&self.format, moment) {
             (Format::Rfc3339 | Format::Pattern(_), _) => Attribute::S(self.text(column, moment)?),
             (Format::EpochS, Moment::Datetime(at)) => number(self.instant(column, at)?.as_nanosecond(), 9)?,
@@ -228,6 +237,51 @@ impl Moment {
     }
 }
 
+/// Whether it is a text of MySQL for a day without a month or a number, such as `0000-00-00`, or for a time that is negative or
+/// longer than a day.
+fn is_of_no_calendar(column: ColumnType, text: &str) -> bool {
+    let number = |text: &str, length: usize| {
+        let is_one = text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
+        is_one.then(|| text.parse::<u32>().ok()).flatten()
+    };
+    let time = |text: &str| {
+        let (text, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let [hour, minute, second] = text.split(':').collect::<Vec<_>>().try_into().ok()?;
+        let fraction_is =
+            number(fraction, digits(column).into()).is_some() || fraction.is_empty() && digits(column) == 0;
+        let of = |text| number(text, 2).filter(|it| *it < 60);
+        let hours = number(hour, 2).or_else(|| number(hour, 3).filter(|it| (100..=838).contains(it)));
+        fraction_is.then_some(hours?).zip(of(minute)).zip(of(second))
+    };
+    let is_day = |text: &str| {
+        let [year, month, day] = text.split('-').collect::<Vec<_>>().try_into().unwrap_or([""; 3]);
+        let (month, day) = (number(month, 2), number(day, 2));
+        let fits = month.is_some_and(|it| it <= 12) && day.is_some_and(|it| it <= 31);
+        number(year, 4).is_some() && fits && (month == Some(0) || day == Some(0))
+    };
+    match column {
+        ColumnType::Date => is_day(text),
+        ColumnType::Time(_) => match text.strip_prefix('-') {
+            Some(size) => time(size).is_some() && size.contains(|it| matches!(it, '1'..='9')),
+            None => time(text).is_some_and(|((hour, _), _)| hour >= 24),
+        },
+        // TIMESTAMP holds no other such day than this.
+        ColumnType::Timestamptz(_) | ColumnType::Timestamp(_) => {
+            let is_zero = text.bytes().all(|byte| matches!(byte, b'0' | b'-' | b' ' | b':' | b'.'));
+            is_zero && is_of_no_calendar(ColumnType::Datetime(digits(column)), text)
+        }
+        _ => text
+            .split_once(' ')
+            .is_some_and(|(day, at)| is_day(day) && time(at).is_some_and(|((hour, _), _)| hour < 24)),
+    }
+}
+
+/// Whether it is `24:00:00`, which PostgreSQL takes in a `time` column.
+fn is_end_of_day(column: ColumnType, text: &str) -> bool {
+    let fraction = text.strip_prefix("24:00:00").filter(|_| matches!(column, ColumnType::Time(_)));
+    fraction.is_some_and(|rest| rest.bytes().all(|byte| matches!(byte, b'.' | b'0')))
+}
+
 const fn digits(column: ColumnType) -> u8 {
     match column {
         ColumnType::Time(digits) | ColumnType::Datetime(digits) | ColumnType::Timestamptz(digits) => digits,
@@ -255,6 +309,45 @@ fn number(nanoseconds: i128, scale: u32) -> Option<Attribute> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_mysql_takes_for_a_time_keeps_its_text() {
+        let (spelling, s) = (Spelling::default(), |text: &str| Attribute::S(text.to_owned()));
+        for (column, text) in [
+            (ColumnType::Date, "0000-00-00"),
+            (ColumnType::Date, "2026-11-00"),
+            (ColumnType::Time(0), "-00:00:01"),
+            (ColumnType::Time(3), "24:00:00.000"),
+            (ColumnType::Time(0), "838:59:59"),
+            (ColumnType::Datetime(0), "0000-00-00 00:00:00"),
+            (ColumnType::Timestamptz(3), "0000-00-00 00:00:00.000"),
+        ] {
+            for format in [Format::Rfc3339, Format::EpochS, Format::Pattern("%Y".to_owned())] {
+                let spelling = Spelling { format, ..spelling.clone() };
+                assert_eq!(spelling.attribute(column, text), Some(s(text)));
+                assert_eq!(spelling.cell(column, &s(text), Dialect::MySql), Ok(text.to_owned()));
+                let of_postgres = spelling.cell(column, &s(text), Dialect::Postgres).ok();
+                assert_eq!(of_postgres, text.starts_with("24:00:00").then(|| text.to_owned()), "{text}");
+            }
+        }
+        for (column, text) in [
+            (ColumnType::Date, "0000-00-0"),
+            (ColumnType::Date, "2026-13-00"),
+            (ColumnType::Date, "0000-00-00 00:00:00"),
+            (ColumnType::Time(0), "-00:00:00"),
+            (ColumnType::Time(0), "024:00:00"),
+            (ColumnType::Time(0), "839:00:00"),
+            (ColumnType::Time(0), "24:60:00"),
+            (ColumnType::Time(3), "24:00:00"),
+            (ColumnType::Datetime(0), "0000-00-00 24:00:00"),
+            (ColumnType::Datetime(3), "0000-00-00 00:00:00"),
+            (ColumnType::Timestamptz(0), "2026-11-00 10:00:00"),
+            (ColumnType::Timestamptz(0), "0000-00-00 12:00:00"),
+        ] {
+            assert_eq!(spelling.attribute(column, text), None, "{text}");
+            assert!(spelling.cell(column, &s(text), Dialect::MySql).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_text_that_says_more_than_its_type_is_no_value() {

@@ -4,7 +4,7 @@ use sqlx::{Row, mysql::MySqlRow};
 
 use super::{
     super::{
-        mapping::{ColumnType, Dialect, column_sql, sql_type},
+        mapping::{Charset, ColumnType, Dialect, Narrow, column_sql, sql_type},
         sql::{KeyColumn, KeyKind},
     },
     server::text,
@@ -84,12 +84,12 @@ impl Column {
             }
             ColumnType::Decimal { digits, scale } => {
                 let (scale, whole) = (u64::from(scale), u64::from(digits - scale));
-                is == "decimal"
+                (is == "decimal" || self.rounds_to_decimals())
                     && signed
                     && self.scale >= scale
                     && self.digits.saturating_sub(self.scale) >= whole
             }
-            // FLOAT(M,D) rounds.
+            // FLOAT(M,D) rounds, see [`Self::rounds_to_decimals`].
             ColumnType::Real => signed && matches!(self.full_kind.as_str(), "float" | "double"),
             ColumnType::Double => signed && self.full_kind == "double",
             ColumnType::Boolean => is == "tinyint" || is == "bit" && self.digits == 1,
@@ -116,6 +116,62 @@ impl Column {
         }
     }
 
+    /// Whether it is a FLOAT(M,D) or DOUBLE(M,D) that gives every decimal of so many digits back: two floats of its size
+    /// are closer to each other than two of them.
+    fn rounds_to_decimals(&self) -> bool {
+        let bits = match self.kind.as_str() {
+            "float" if self.full_kind.contains(',') => 23,
+            "double" if self.full_kind.contains(',') => 52,
+            _ => return false,
+        };
+        let (digits, scale) = (self.digits as f64, self.scale as f64);
+        let of_whole = ((digits - scale) * 10_f64.log2()).ceil();
+        of_whole - 1.0 - f64::from(bits) + scale * 10_f64.log2() < 0.0
+    }
+
+    /// What it does not hold of this type, if it holds the rest of it exactly.
+    pub(super) fn narrow(&self, kind: ColumnType) -> Option<Narrow> {
+        let is_text = matches!(kind, ColumnType::Text | ColumnType::Varchar(_));
+        match self.kind.as_str() {
+            _ if self.full_kind.contains("zerofill") => None,
+            "decimal" | "float" | "double" if self.full_kind.contains(" unsigned") => {
+                let full_kind = self.full_kind.replace(" unsigned", "");
+                let is_one =
+                    matches!(kind, ColumnType::Decimal { .. } | ColumnType::Real | ColumnType::Double);
+                (is_one && Self { full_kind, ..self.clone() }.holds(kind)).then_some(Narrow::NotNegative)
+            }
+            "binary" => match kind {
+                ColumnType::Varbinary(most) if u64::from(most) >= self.most => {
+                    Some(Narrow::Exactly(usize::try_from(self.most).ok()?))
+                }
+                _ => None,
+            },
+            // YEAR(2) keeps two digits.
+            "year" if matches!(self.full_kind.as_str(), "year" | "year(4)") => {
+                // An unsigned one of 64 bits is sent as a decimal.
+                let is_one = matches!(
+                    kind,
+                    ColumnType::Bigint
+                        | ColumnType::Integer { bits: 16..=32, .. }
+                        | ColumnType::Integer { bits: 64, unsigned: false }
+                );
+                is_one.then_some(Narrow::Year)
+            }
+            "set" if is_text => labels_of(&self.full_kind, "set(").map(Narrow::Set),
+            _ if is_text || matches!(kind, ColumnType::Char(_)) => {
+                let set = Charset::named(&self.character_set)?;
+                // A text's size is in bytes, of which a character of utf8mb4 may have four.
+                let most = match self.is_text() {
+                    true => self.most,
+                    false => self.most.saturating_mul(4) / set.bytes(),
+                };
+                let wider = Self { character_set: "utf8mb4".to_owned(), most, ..self.clone() };
+                wider.holds(kind).then_some(Narrow::Charset(set))
+            }
+            _ => None,
+        }
+    }
+
     /// What it holds as tenant or key, of up to so many bytes; `None`: it can't be one. A collation that is not of bytes
     /// makes texts equal that differ in case, in accents, or in blanks at the end.
     pub(super) fn key(&self, most_bytes: u64) -> Option<KeyColumn> {
@@ -130,6 +186,7 @@ impl Column {
             "varchar" if is_exact => KeyKind::Bytes,
             "varchar" | "char" if ascii || self.character_set == "utf8mb4" => KeyKind::Loose,
             "binary" if self.most == 16 => KeyKind::Uuid,
+            "uuid" => KeyKind::Uuid,
             "tinyint" => integer(8),
             "smallint" => integer(16),
             "mediumint" => integer(24),
@@ -140,7 +197,11 @@ impl Column {
         Some(KeyColumn {
             kind,
             definition: self.definition(),
-            collation: self.collation.clone(),
+            collation: if self.kind == "uuid" {
+                "uuid of MariaDB".to_owned()
+            } else {
+                self.collation.clone()
+            },
             most_chars: self.is_text().then(|| usize::try_from(self.most).unwrap_or(usize::MAX)),
             cuts_blanks: self.kind == "char",
             ascii,
@@ -162,7 +223,7 @@ impl Column {
 
     /// The labels of an ENUM.
     pub(super) fn labels(&self) -> Vec<String> {
-        labels_of(&self.full_kind).unwrap_or_default()
+        labels_of(&self.full_kind, "enum(").unwrap_or_default()
     }
 
     /// Digits after the second: `datetime(3)`.
@@ -202,9 +263,9 @@ const LONG_BYTES: u64 = (1 << 24) - 1;
 /// Bytes of the longest label.
 const MOST_OF_LABEL: u64 = 4 * 255;
 
-/// The labels of `enum('a','it''s')`.
-fn labels_of(full_kind: &str) -> Option<Vec<String>> {
-    let mut rest = full_kind.strip_prefix("enum(")?.strip_suffix(')')?.chars().peekable();
+/// The labels of `enum('a','it''s')`, which begins with `enum(`.
+fn labels_of(full_kind: &str, begin: &str) -> Option<Vec<String>> {
+    let mut rest = full_kind.strip_prefix(begin)?.strip_suffix(')')?.chars().peekable();
     let mut labels = Vec::new();
     while rest.next()? == '\'' {
         let mut label = String::new();

@@ -4,7 +4,7 @@ use super::{
     super::{
         StoreError,
         described::{Described, DescribedColumn, Referencing},
-        mapping::{ColumnType, SqlTable},
+        mapping::{Charset, ColumnType, SqlTable},
         sql::{ServerOptions, Statement},
     },
     MySqlStore,
@@ -75,12 +75,18 @@ impl MySqlStore {
 fn described(column: &Column, is_json: bool) -> DescribedColumn {
     let Column { name, nullable, fills_itself, is_generated, .. } = column;
     let holds = column.clone();
-    let kinds = if is_json { vec![ColumnType::Jsonb] } else { kind(column).into_iter().collect() };
+    let kind = kind(column).filter(|kind| {
+        let of_labels = column.has_labels(*kind, &column.labels());
+        column.holds(*kind) || of_labels || column.narrow(*kind).is_some()
+    });
+    let kinds = if is_json { vec![ColumnType::Jsonb] } else { kind.into_iter().collect() };
     let shown = match column.collation.as_str() {
         "" => column.full_kind.clone(),
         collation => format!("{} COLLATE {collation}", column.full_kind),
     };
-    let has = move |kind, labels: &[String]| holds.holds(kind) || holds.has_labels(kind, labels);
+    let has = move |kind, labels: &[String]| {
+        holds.holds(kind) || holds.has_labels(kind, labels) || holds.narrow(kind).is_some()
+    };
     DescribedColumn {
         labels: column.labels(),
         nullable: *nullable,
@@ -104,18 +110,24 @@ fn kind(column: &Column) -> Option<ColumnType> {
         "int" => integer(32),
         "bigint" if unsigned => integer(64),
         "bigint" => Some(ColumnType::Bigint),
-        "decimal" if !unsigned => {
+        "float" if !column.full_kind.contains(',') => Some(ColumnType::Real),
+        "double" if !column.full_kind.contains(',') => Some(ColumnType::Double),
+        "decimal" | "float" | "double" => {
             Some(ColumnType::Decimal { digits: number(column.digits), scale: number(column.scale) })
         }
-        "float" if column.full_kind == "float" => Some(ColumnType::Real),
-        "double" if column.full_kind == "double" => Some(ColumnType::Double),
         "varchar" => Some(ColumnType::Varchar(number(column.most).clamp(1, 16_383))),
         "char" => Some(ColumnType::Char(number(column.most).clamp(1, 255))),
         // Each character may have four bytes.
-        "tinytext" | "text" => Some(ColumnType::Varchar(number(column.most) / 4)),
+        "tinytext" | "text" => {
+            let bytes = Charset::named(&column.character_set).map_or(4, Charset::bytes);
+            Some(ColumnType::Varchar((number(column.most) / number(bytes)).min(16_383)))
+        }
         "mediumtext" | "longtext" => Some(ColumnType::Text),
         "enum" => Some(ColumnType::Enum),
         "binary" if column.most == 16 => Some(ColumnType::UuidBytes),
+        "binary" => Some(ColumnType::Varbinary(number(column.most).clamp(1, 65_535))),
+        "year" => Some(ColumnType::Integer { bits: 16, unsigned: false }),
+        "set" => Some(ColumnType::Varchar(number(column.most).clamp(1, 16_383))),
         "varbinary" | "tinyblob" | "blob" => {
             Some(ColumnType::Varbinary(number(column.most).clamp(1, 65_535)))
         }

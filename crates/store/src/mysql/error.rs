@@ -4,7 +4,10 @@ use sqlx::mysql::MySqlDatabaseError;
 
 use super::super::{
     StoreError,
-    sql::{GRANT, is_lost, message, not_applied, permanent, swallowed, throttled},
+    sql::{
+        COLUMNS_CHANGED, GRANT, INDEXES_CHANGED, NOT_THERE, TOO_LONG, is_lost, message, not_applied,
+        permanent, swallowed, throttled,
+    },
 };
 use super::ledger::is_undone;
 use cutover_core::outcome::ErrorClass;
@@ -47,16 +50,16 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
             not_applied(ErrorClass::Server, format!("{said}: wait until the node has joined its cluster"))
         }
         1045 | 1698 | 1130 => wrong("user", "check user and password, and from where the user may come"),
-        1044 | 1142 | 1143 | 1227 => wrong("user", GRANT),
-        1049 => wrong("database", "create it, or name another one"),
-        1146 | 1051 => wrong("table", "create it, or name another one"),
-        1054 | 1136 | 1222 | 1364 => {
-            wrong("table", "its columns changed: open it again to see what is wrong")
-        }
-        1176 => wrong("table", "its indexes changed: open it again to see what is wrong"),
+        // Also of a new connection, so it is never a trigger's.
+        1044 => wrong("database", GRANT),
+        1142 | 1143 | 1227 => wrong("user", GRANT),
+        1049 => wrong("database", NOT_THERE),
+        1146 | 1051 => wrong("table", NOT_THERE),
+        1054 | 1136 | 1222 | 1364 => wrong("table", COLUMNS_CHANGED),
+        1176 => wrong("table", INDEXES_CHANGED),
         1665 => wrong("server", "set binlog_format to ROW or MIXED"),
         1153 => unfit("value", "raise max_allowed_packet"),
-        1118 => wrong("table", "its columns are too long for one row: make some of them text or blob"),
+        1118 => wrong("table", TOO_LONG),
         // A transaction with a ledger undoes itself.
         1690 if is_undone(&said) => swallowed(),
         1264 | 1366 | 1406 => unfit("record", "make the column larger; nothing is cut to fit"),

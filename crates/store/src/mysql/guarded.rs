@@ -5,12 +5,16 @@ use sqlx::mysql::MySqlRow;
 
 use super::{
     super::{
-        Id, Record, StoreError,
-        sql::{Guarded, Over, Statement, There, Wrote, check_equal},
+        Id, Record, Store, StoreError,
+        sql::{Guarded, Over, Statement, There, Wrote, check_equal, permanent},
     },
-    MySqlStore, layout,
-    layout::NOT_WRITTEN,
+    MySqlStore,
+    children::Children,
+    layout,
+    layout::{Layout, NOT_WRITTEN},
+    schema,
 };
+use cutover_core::outcome::ErrorClass;
 
 #[async_trait]
 impl Guarded for MySqlStore {
@@ -64,5 +68,21 @@ impl Guarded for MySqlStore {
             return Ok(());
         };
         id.check(&ledger, self.ledger_id().await?)
+    }
+
+    async fn check_tables(&self) -> Result<(), StoreError> {
+        let Layout { table, keys, children, name, .. } = &self.layout;
+        let check = async {
+            schema::check(&self.calls, table, keys).await?;
+            for Children { check, asked, .. } in children {
+                self.rows(check.clone()).await?;
+                self.rows(format!("SELECT {asked} FROM {name} WHERE FALSE")).await?;
+            }
+            match self.missing_privileges().await?.pop() {
+                Some(missing) => Err(permanent(ErrorClass::Other, "user", missing)),
+                None => Ok(()),
+            }
+        };
+        self.calls.recent_check.or(check).await
     }
 }

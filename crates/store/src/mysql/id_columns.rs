@@ -36,7 +36,7 @@ pub(super) async fn keys(calls: &Calls<MySql>, table: &SqlTable) -> Result<(Keys
         };
         *column_of = column.key(bytes as u64).unwrap_or_default();
         let KeyColumn { kind, .. } = *column_of;
-        places[at] = Place::new(names[at], kind, column.is_text());
+        places[at] = Place::new(names[at], kind, column.is_text() || column.kind == "uuid");
     }
     keys.names = names.map(String::clone);
     Ok((keys, places))

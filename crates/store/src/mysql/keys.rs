@@ -16,6 +16,7 @@ pub(super) struct Place {
     /// Its name in quotes.
     pub(super) name: String,
     kind: KeyKind,
+    /// It takes and gives texts. UUIDs are such in MariaDB's own type, and otherwise bytes.
     is_text: bool,
 }
 
@@ -37,7 +38,7 @@ impl Place {
     pub(super) fn asked(&self) -> String {
         let Self { name, kind, .. } = self;
         match kind {
-            KeyKind::Uuid => [9, 14, 19, 24]
+            KeyKind::Uuid if !self.is_text => [9, 14, 19, 24]
                 .iter()
                 .fold(format!("LOWER(HEX({name}))"), |text, at| format!("INSERT({text}, {at}, 0, '-')")),
             _ => name.clone(),
@@ -50,6 +51,9 @@ impl Place {
         let digits = |is: fn(&u8) -> bool| of.iter().copied().filter(is).map(char::from).collect::<String>();
         match self.kind {
             KeyKind::Integer { .. } => digits(|byte| byte.is_ascii_digit() || *byte == b'-'),
+            KeyKind::Uuid if self.is_text => {
+                format!("'{}'", digits(|byte| byte.is_ascii_hexdigit() || *byte == b'-'))
+            }
             KeyKind::Uuid => format!("x'{}'", digits(u8::is_ascii_hexdigit)),
             _ if self.is_text => format!("_utf8mb4 {}", hex(of)),
             _ => hex(of),

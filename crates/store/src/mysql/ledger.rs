@@ -12,7 +12,7 @@ use super::{
         error::Doubt,
         mapping::Dialect,
         scan::Place,
-        sql::{Entry, LedgerId, Over, ROUNDS, Wrote, swallowed},
+        sql::{Entry, LedgerId, Over, ROUNDS, Wrote, swallowed, unless_in_doubt},
     },
     MySqlStore, ROWS_MAX, STATEMENT_BYTES_MAX, Statement, layout,
     layout::{Layout, NOT_WRITTEN},
@@ -242,7 +242,7 @@ impl MySqlStore {
             match self.changed(&texts).await {
                 Ok((true, _)) => return Ok(Put::Applied),
                 Ok((false, lost)) => doubt = doubt.or(lost),
-                Err(error) => return Err(doubt.unwrap_or(error)),
+                Err(error) => return Err(unless_in_doubt(doubt, &[self], error).await),
             }
             let current = super::version_after(self, id, &doubt).await?.and_then(|there| there.reads_as);
             if current != expected {

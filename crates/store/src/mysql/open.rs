@@ -72,6 +72,11 @@ impl MySqlStore {
     /// Checks the tables, and learns which ledger it is and what the indexes of child tables are.
     async fn checked(mut self) -> Result<Self, StoreError> {
         (self.layout.keys, self.layout.places) = id_columns::keys(&self.calls, &self.layout.table).await?;
+        let columns = id_columns::columns(&self.calls, &self.layout.table.name).await?;
+        self.layout.table.set_narrow(|name, kind| {
+            let column = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))?;
+            if column.holds(kind) { None } else { column.narrow(kind) }
+        });
         let mut children = Vec::new();
         // Before the checks: what changes meanwhile is then found by them or by the first write.
         for child in self.layout.table.children() {

@@ -109,7 +109,9 @@ async fn check_one(calls: &Calls<MySql>, table: &SqlTable, of: Option<&Keys>) ->
     }
     for (column, kind) in table.own_content() {
         let labels = table.labels(column);
-        let holds = |column: &Column| column.holds(kind) || column.has_labels(kind, labels);
+        let holds = |column: &Column| {
+            column.holds(kind) || column.has_labels(kind, labels) || column.narrow(kind).is_some()
+        };
         let needed = needed(kind, labels);
         need(&mut faults, &columns, table, column, &holds, &needed, table.needs_null(column));
     }

@@ -4,7 +4,9 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use super::super::{
     StoreError,
-    sql::{GRANT, is_lost, message, not_applied, permanent, swallowed, throttled},
+    sql::{
+        COLUMNS_CHANGED, GRANT, NOT_THERE, is_lost, message, not_applied, permanent, swallowed, throttled,
+    },
 };
 use super::transaction::UNDONE;
 use cutover_core::outcome::ErrorClass;
@@ -49,12 +51,14 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
             "a row-level security policy refuses it: correct the record or the policy, or give a user with \
              BYPASSRLS",
         ),
-        "42501" => wrong("user", GRANT),
-        "3D000" => wrong("database", "create it, or name another one"),
-        "42P01" => wrong("table", "create it, or name another one"),
-        "42703" | "42P10" | "42804" => {
-            wrong("table", "its columns changed: open it again to see what is wrong")
+        // Of a new connection, so it is never a trigger's.
+        "42501" if of_postgres(error).is_some_and(|it| it.severity() != PgSeverity::Error) => {
+            wrong("database", GRANT)
         }
+        "42501" => wrong("user", GRANT),
+        "3D000" => wrong("database", NOT_THERE),
+        "42P01" => wrong("table", NOT_THERE),
+        "42703" | "42P10" | "42804" => wrong("table", COLUMNS_CHANGED),
         "22P02" if said.contains(UNDONE) => swallowed(),
         "22021" => unfit("record", "PostgreSQL holds no NUL in text, and only valid UTF-8"),
         "22001" | "22003" | "54000" => unfit("record", "make the column larger; nothing is cut to fit"),

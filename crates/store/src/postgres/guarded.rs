@@ -4,11 +4,12 @@ use async_trait::async_trait;
 
 use super::{
     super::{
-        Id, Record, StoreError,
-        sql::{Guarded, Over, There, Wrote, check_equal, in_order},
+        Id, Record, Store, StoreError,
+        sql::{Guarded, Over, There, Wrote, check_equal, in_order, permanent},
     },
-    Given, PostgresStore, STATEMENT_BYTES_MAX,
+    Given, PostgresStore, STATEMENT_BYTES_MAX, schema,
 };
+use cutover_core::outcome::ErrorClass;
 
 #[async_trait]
 impl Guarded for PostgresStore {
@@ -55,5 +56,16 @@ impl Guarded for PostgresStore {
             return Ok(());
         };
         ledger.check(&name, self.ledger_id(ledger).await?)
+    }
+
+    async fn check_tables(&self) -> Result<(), StoreError> {
+        let check = async {
+            schema::check(&self.calls, &self.schema, &self.layout.table, &self.layout.keys).await?;
+            match self.missing_privileges().await?.pop() {
+                Some(missing) => Err(permanent(ErrorClass::Other, "user", missing)),
+                None => Ok(()),
+            }
+        };
+        self.calls.recent_check.or(check).await
     }
 }

@@ -13,8 +13,9 @@ use async_trait::async_trait;
 
 use super::{
     super::{Copied, Id, Put, Record, StoreError, Version, error::Doubt},
-    Keys, ROUNDS, There, swallowed,
+    COLUMNS_CHANGED, GRANT, INDEXES_CHANGED, Keys, NOT_THERE, ROUNDS, TOO_LONG, There, permanent, swallowed,
 };
+use cutover_core::outcome::ErrorClass;
 
 /// The two statements of a batch, in a database's own syntax.
 #[async_trait]
@@ -31,6 +32,9 @@ pub(in super::super) trait Guarded: Sync {
 
     /// Fails if the ledger is not the one that was opened. A write with another one writes nothing.
     async fn check_ledger(&self) -> Result<(), StoreError>;
+
+    /// Fails if the tables, or the user's privileges on them, no longer allow every write, or did not a second ago.
+    async fn check_tables(&self) -> Result<(), StoreError>;
 }
 
 /// Which versions a write may replace.
@@ -106,7 +110,7 @@ pub(in super::super) async fn put_one(
         match store.write(&[(id, record)], over).await {
             Ok(wrote) if wrote.all => return Ok(Put::Applied),
             Ok(wrote) => doubt = doubt.or(wrote.doubt),
-            Err(error) => return Err(doubt.unwrap_or(error)),
+            Err(error) => return Err(unless_in_doubt(doubt, &[store], error).await),
         }
         match version_after(store, id, &doubt).await? {
             Some(there) if there.stops(record.version) => {
@@ -160,7 +164,11 @@ pub(in super::super) async fn put_many(
             }
         }
         let writes: Vec<_> = due.iter().map(|at| (&records[*at].0, &records[*at].1)).collect();
-        if !writes.is_empty() && !store.write(&writes, over).await?.all {
+        let is_written = match store.write(&writes, over).await {
+            Ok(wrote) => wrote.all,
+            Err(error) => return Err(at_fault(&[store], error).await),
+        };
+        if !is_written {
             store.check_ledger().await?;
             tried.extend(due.iter().copied());
             later.extend(due);
@@ -169,6 +177,44 @@ pub(in super::super) async fn put_many(
         open = later;
     }
     if open.is_empty() { Ok(answers) } else { Err(swallowed()) }
+}
+
+/// A missing table, column or privilege that a write was refused for is either one of these tables' own, and no record would
+/// fit, or one of something that this record alone sets off, such as a trigger. Whether these tables are complete tells which:
+/// if they are, the record is at fault. What a login or a connection was refused for is never the record's fault, and its
+/// advice is not among these.
+pub(in super::super) async fn at_fault<S: Guarded>(stores: &[&S], error: StoreError) -> StoreError {
+    let StoreError::Permanent { class: ErrorClass::Other, field, what } = &error else { return error };
+    if !matches!(field.as_str(), "table" | "user") {
+        return error;
+    }
+    let advice = [COLUMNS_CHANGED, GRANT, INDEXES_CHANGED, NOT_THERE, TOO_LONG];
+    let Some(said) = advice.iter().find_map(|advice| what.strip_suffix(advice)?.strip_suffix(": ")) else {
+        return error;
+    };
+    for store in stores {
+        // Without an answer the server's own error is all that is known. Retrying would not end.
+        if store.check_tables().await.is_err() {
+            return error;
+        }
+    }
+    let what = format!(
+        "{said}: the table itself is complete, so a trigger or function that this record sets off fails. Correct that, or \
+         the record"
+    );
+    permanent(ErrorClass::Constraint, "trigger", what)
+}
+
+/// The doubt that an earlier attempt left, or else [`at_fault`].
+pub(in super::super) async fn unless_in_doubt<S: Guarded>(
+    doubt: Doubt,
+    stores: &[&S],
+    error: StoreError,
+) -> StoreError {
+    match doubt {
+        Some(doubt) => doubt,
+        None => at_fault(stores, error).await,
+    }
 }
 
 /// The results in the order of the request.

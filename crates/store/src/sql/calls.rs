@@ -15,6 +15,7 @@ use super::{
     merge::{Merge, Merged, Part},
     permanent,
     pool::Pool,
+    recent_check::RecentCheck,
     server::{Database, ServerOptions, Statement},
 };
 use cutover_core::outcome::ErrorClass;
@@ -33,6 +34,8 @@ pub(in super::super) struct Calls<DB: Database> {
     longest: Duration,
     /// Recent average bytes of a record; 0 before the first page.
     record_bytes: AtomicUsize,
+    /// Whether the tables are complete.
+    pub(in super::super) recent_check: RecentCheck,
 }
 
 impl<DB> Calls<DB>
@@ -50,7 +53,7 @@ where
         longest: Duration,
     ) -> Result<Self, StoreError> {
         let pool = Pool::open(connect, server, options).await?;
-        Ok(Self { pool, longest, record_bytes: AtomicUsize::new(0) })
+        Ok(Self { pool, longest, record_bytes: AtomicUsize::new(0), recent_check: RecentCheck::default() })
     }
 
     /// All rows of a statement that changes nothing.

@@ -10,6 +10,18 @@ use cutover_core::outcome::ErrorClass;
 pub(in super::super) const GRANT: &str = "grant SELECT, INSERT and UPDATE on the table; with a ledger, grant DELETE on \
      it too, and SELECT, INSERT and UPDATE on the ledger; with child tables, SELECT, INSERT and DELETE on these";
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(in super::super) const NOT_THERE: &str = "create it, or name another one";
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(in super::super) const COLUMNS_CHANGED: &str = "its columns changed: open it again to see what is wrong";
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(in super::super) const INDEXES_CHANGED: &str = "its indexes changed: open it again to see what is wrong";
+
+/// MySQL's error 1118 for a row.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(in super::super) const TOO_LONG: &str =
+    "its columns are too long for one row: make some of them text or blob";
+
 /// Errors of the pool and of values, which prove that nothing was changed. `None`: the database answered, or
 /// the cause is unknown.
 pub(in super::super) fn driver_error(error: &sqlx::Error) -> Option<StoreError> {

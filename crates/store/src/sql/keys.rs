@@ -35,7 +35,7 @@ pub(in super::super) struct KeyColumn {
     pub(in super::super) kind: KeyKind,
     /// Its type as DDL has it. Empty: the type that Cutover gives such a column.
     pub(in super::super) definition: String,
-    /// What orders its texts, with its version. Empty: it holds no texts.
+    /// What orders its texts, with its version, or MariaDB's UUIDs. Empty: it holds neither.
     pub(in super::super) collation: String,
     /// Maximum characters of a text. `None`: as many as an id may have.
     pub(in super::super) most_chars: Option<usize>,
@@ -132,12 +132,18 @@ impl KeyColumn {
         self.fault(text).or(too_long)
     }
 
+    /// Whether it holds UUIDs in an order that is not that of their bytes and texts: MariaDB's type.
+    const fn is_native(&self) -> bool {
+        matches!(self.kind, KeyKind::Uuid) && !self.collation.is_empty()
+    }
+
     /// What orders its values.
     fn order(&self) -> &str {
         match self.kind {
             KeyKind::Bytes => "bytes",
             KeyKind::Sorted | KeyKind::Loose => &self.collation,
             KeyKind::Integer { .. } => "number",
+            KeyKind::Uuid if self.is_native() => &self.collation,
             KeyKind::Uuid => "uuid",
         }
     }
@@ -227,10 +233,12 @@ impl Keys {
 
     /// The same as SQL.
     pub(in super::super) fn reserved_sql(&self, dialect: Dialect) -> [String; 2] {
-        self.kinds().map(|kind| match (dialect, kind) {
-            (Dialect::MySql, KeyKind::Integer { .. }) => kind.reserved(),
-            (Dialect::MySql, KeyKind::Uuid) => format!("x'{}'", kind.reserved().replace('-', "")),
-            _ => format!("'{}'", kind.reserved()),
+        self.columns().map(|column| match (dialect, column.kind) {
+            (Dialect::MySql, kind @ KeyKind::Integer { .. }) => kind.reserved(),
+            (Dialect::MySql, kind @ KeyKind::Uuid) if !column.is_native() => {
+                format!("x'{}'", kind.reserved().replace('-', ""))
+            }
+            (_, kind) => format!("'{}'", kind.reserved()),
         })
     }
 
@@ -251,6 +259,7 @@ impl Keys {
     pub(in super::super) fn key_order(&self) -> ScanOrder {
         match self.key.kind {
             KeyKind::Bytes => ScanOrder::Bytes,
+            KeyKind::Uuid if !self.key.is_native() => ScanOrder::Bytes,
             _ => {
                 let column =
                     format!("{} of column {}, {}", self.key.order(), self.names[1], self.key.definition);

@@ -8,7 +8,7 @@ use super::{
         Id, PutAll, Record, Store, StoreError, Version,
         put_all::{in_order, of_one_of, was_applied},
     },
-    Calls, Database, Guarded, Keys, Over, ROUNDS, Statement, There, check_equal, swallowed,
+    Calls, Database, Guarded, Keys, Over, ROUNDS, Statement, There, at_fault, check_equal, swallowed,
 };
 
 /// What a table adds to a transaction, in a database's own syntax.
@@ -60,7 +60,10 @@ where
         let error = match first.calls().change(&statements.iter().collect::<Vec<_>>()).await {
             Ok(_) => return Ok(PutAll::Applied),
             Err(error) if error == swallowed() || error.may_apply() => error,
-            Err(error) => return Err(of_one_of(&ids, error)),
+            Err(error) => {
+                let stores: Vec<&S> = parts.iter().map(|(store, _)| *store).collect();
+                return Err(of_one_of(&ids, at_fault(&stores, error).await));
+            }
         };
         let mut found = Vec::new();
         for (store, records) in parts {

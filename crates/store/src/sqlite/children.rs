@@ -30,6 +30,11 @@ pub(super) struct Children {
 }
 
 impl Children {
+    /// The statements that write.
+    pub(super) fn writes(&self) -> [&SqlStr; 2] {
+        [&self.clear, &self.insert]
+    }
+
     pub(super) fn new(child: &Child) -> Self {
         let q = |name: &str| format!("`{name}`");
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();

@@ -10,7 +10,7 @@ use super::{
         described::{Described, DescribedColumn, Referencing},
         mapping::{ColumnType, KeyHolds, SqlTable, check_name},
     },
-    SqliteStore,
+    SqliteStore, affinity,
     error::set_up_error,
     schema,
 };
@@ -43,21 +43,24 @@ async fn read(connection: &mut SqliteConnection, table: &str) -> Result<Option<D
         return Ok(None);
     }
     let mut columns = Vec::new();
-    for (name, declared, not_null, has_default, place, generated) in &all {
+    let number = AssertSqlSafe(schema::numbers_itself(table));
+    let number: Option<String> = sqlx::query_scalar(number).fetch_optional(&mut *connection).await?;
+    for (name, declared, not_null, has_default, _, generated) in &all {
         let keeps = declared.clone();
-        let is_text = schema::keeps(declared, ColumnType::Text);
+        let is_text = affinity::keeps(declared, ColumnType::Text);
         // Another name could not be in the statement, nor in a spec.
         let is_exact =
             is_text && check_name(name).is_ok() && schema::is_binary(connection, table, name).await?;
         let texts = if is_exact { KeyHolds::Texts } else { KeyHolds::LooseTexts };
+        let numbers_itself = number.as_ref() == Some(name);
+        let numbers = affinity::is_integer(declared).then_some(KeyHolds::Numbers);
         columns.push(DescribedColumn {
-            nullable: !not_null,
-            // An INTEGER PRIMARY KEY numbers itself.
-            fills_itself: *has_default || *place == 1 && declared.eq_ignore_ascii_case("integer"),
+            nullable: !not_null && !numbers_itself,
+            fills_itself: *has_default || numbers_itself,
             generated: *generated,
-            key: is_text.then_some(texts),
+            key: is_text.then_some(texts).or(numbers),
             ..DescribedColumn::new(name, declared.clone(), kinds(declared), move |kind, _| {
-                schema::keeps(&keeps, kind)
+                affinity::keeps(&keeps, kind)
             })
         });
     }
@@ -122,5 +125,5 @@ fn kinds(declared: &str) -> Vec<ColumnType> {
         () if has("DATE") => vec![Date, Datetime(0), Datetime(3), Datetime(6), Bigint, Double],
         () => vec![Double, Bigint],
     };
-    likely.into_iter().filter(|kind| schema::keeps(declared, *kind)).collect()
+    likely.into_iter().filter(|kind| affinity::keeps(declared, *kind)).collect()
 }

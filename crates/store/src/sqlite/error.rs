@@ -19,6 +19,7 @@ mod code {
     pub(super) const CANTOPEN: i32 = 14;
     pub(super) const TOOBIG: i32 = 18;
     pub(super) const CONSTRAINT: i32 = 19;
+    pub(super) const MISMATCH: i32 = 20;
     pub(super) const NOTADB: i32 = 26;
 }
 
@@ -110,6 +111,12 @@ fn known(error: &sqlx::Error) -> Option<StoreError> {
             "too long for SQLite (1,000,000,000 bytes): make it smaller".to_owned(),
         ),
         code::CONSTRAINT => permanent(ErrorClass::Constraint, "record", message(error)),
+        code::MISMATCH => permanent(
+            ErrorClass::Constraint,
+            "record",
+            format!("{}: a trigger of the table fails for it. Correct that, or the record", message(error)),
+        ),
+        // SQLITE_ERROR. Of a write, `SqliteStore::at_fault` tells whether it is the record's.
         1 => permanent(ErrorClass::Other, "table", message(error)),
         _ => return None,
     })

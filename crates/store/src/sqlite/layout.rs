@@ -12,10 +12,12 @@ use super::{
         Id, Record, StoreError, Version, foreign,
         mapping::{Cell, SqlTable},
         scan::{Found, unreadable},
+        sql::Keys,
     },
     cells::{bind, cell},
     children::{Children, asked, rows},
     column_of,
+    keys::type_of,
     ledger::Ledger,
     read_error,
     reads::{Reads, scans},
@@ -26,6 +28,7 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) table: SqlTable,
+    pub(super) keys: Keys,
     pub(super) get: SqlStr,
     /// For a JSON list of tenants and keys; the position in the list comes last.
     pub(super) get_many: SqlStr,
@@ -63,7 +66,7 @@ impl Scan {
 }
 
 impl Layout {
-    pub(super) fn new(table: SqlTable) -> Self {
+    pub(super) fn new(table: SqlTable, keys: Keys) -> Self {
         let q = |name: &str| format!("`{name}`");
         let list = |names: &[String]| names.join(", ");
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
@@ -139,10 +142,20 @@ impl Layout {
             scan_keys,
             count: sql(reads.count),
             insert: sql(format!("{insert} {conflict} NOTHING")),
-            ledger: table.ledger().map(|ledger| Ledger::new(&table, &ledger)),
+            ledger: table.ledger().map(|ledger| Ledger::new(&table, &ledger, &keys)),
             children: table.children().iter().map(Children::new).collect(),
             table,
+            keys,
         }
+    }
+
+    /// All statements that write.
+    pub(super) fn writes(&self) -> Vec<&SqlStr> {
+        let of_table = match &self.ledger {
+            Some(ledger) => ledger.writes(),
+            None => [&self.put, &self.insert, &self.update],
+        };
+        of_table.into_iter().chain(self.children.iter().flat_map(Children::writes)).collect()
     }
 
     /// One of the statements that write, with the record in it.
@@ -152,26 +165,35 @@ impl Layout {
         id: &Id,
         record: &Record,
     ) -> Result<Query<'static, Sqlite, SqliteArguments>, StoreError> {
+        self.keys.check([id].into_iter())?;
         let (tenant, key) = (id.tenant.clone(), id.key.clone());
         let query = sqlx::query(sql.clone()).bind(tenant).bind(key).bind(column_of(record.version)?);
         let cells = self.table.cells(id, record)?.into_iter().zip(self.table.content());
         Ok(cells.fold(query, |query, (cell, (_, kind))| bind(query, (cell, kind))))
     }
 
-    /// From a row with all columns. True: tenant and key are texts.
+    /// From a row with all columns. True: tenant and key are of their columns' types.
     pub(super) fn found(&self, row: &SqliteRow) -> Result<(Found, bool), StoreError> {
         let bytes = |at: usize| row.try_get_unchecked::<Vec<u8>, _>(at).map_err(read_error);
         let (tenant, key) = (bytes(0)?, bytes(1)?);
-        let texts = is(row, 0, "TEXT")? && is(row, 1, "TEXT")?;
+        let [of_tenant, of_key] = [&self.keys.tenant, &self.keys.key].map(|column| type_of(column).1);
+        let are_ids = is(row, 0, of_tenant)? && is(row, 1, of_key)?;
+        let texts = str::from_utf8(&tenant).ok().zip(str::from_utf8(&key).ok());
+        let may_end = are_ids && texts.is_some();
+        if may_end
+            && texts
+                .is_some_and(|(tenant, key)| (tenant, key) != ("", "") && self.keys.is_reserved(tenant, key))
+        {
+            return Ok((self.keys.reserved_row(tenant, key), true));
+        }
         // Another record may have the same bytes as text.
-        let record = match texts {
+        let record = match are_ids {
             true => self.record(row),
             false => {
-                let what = "tenant or key is no TEXT: correct or remove the row";
-                Err(unreadable(&self.table.fields.key, what.to_owned()))
+                let what = format!("tenant is no {of_tenant}, or key no {of_key}: correct or remove the row");
+                Err(unreadable(&self.table.fields.key, what))
             }
         };
-        let may_end = texts && str::from_utf8(&tenant).is_ok() && str::from_utf8(&key).is_ok();
         Ok((Found { tenant, key, record }, may_end))
     }
 

@@ -43,7 +43,12 @@ pub(super) enum When {
 }
 
 impl Ledger {
-    pub(super) fn new(table: &SqlTable, ledger: &str) -> Self {
+    /// The statements that write.
+    pub(super) fn writes(&self) -> [&SqlStr; 3] {
+        [&self.entry, &self.row, &self.remove]
+    }
+
+    pub(super) fn new(table: &SqlTable, ledger: &str, keys: &Keys) -> Self {
         let q = |name: &str| format!("`{name}`");
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
         let (name, of_ledger) = (q(&table.name), ledger.to_owned());
@@ -73,7 +78,7 @@ impl Ledger {
                 "SELECT ?1, ?2, coalesce(l.version, 0), coalesce(l.deleted, 0), t.{tenant} IS NOT NULL, ({}) FROM (SELECT 1) \
                  LEFT JOIN {name} AS t ON t.{tenant} = ?1 AND t.{key} = ?2 \
                  LEFT JOIN {ledger} AS l ON l.tenant = ?1 AND l.key = ?2",
-                LedgerId::asked(Dialect::Sqlite, &ledger, &Keys::default())
+                LedgerId::asked(Dialect::Sqlite, &ledger, keys)
             )),
             row_of: sql(format!("SELECT 1 FROM {name} WHERE {tenant} = ?1 AND {key} = ?2")),
             name: of_ledger,

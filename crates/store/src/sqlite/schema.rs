@@ -12,56 +12,10 @@ use super::{
         mapping::{ColumnType, Dialect, SqlTable, sql_type},
         sql::{Faults, Keys, cascading, check_no_ledger, no_ledger, of_both, versions_twice},
     },
+    affinity::keeps,
+    keys::types_of,
     shown, warnings,
 };
-
-/// How SQLite converts a value before storing it, by the column's declared type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Affinity {
-    Integer,
-    Text,
-    /// Stores values unchanged.
-    Blob,
-    Real,
-    Numeric,
-}
-
-impl Affinity {
-    /// <https://sqlite.org/datatype3.html#determination_of_column_affinity>
-    fn of(declared: &str) -> Self {
-        let declared = declared.to_ascii_uppercase();
-        let has = |parts: &[&str]| parts.iter().any(|part| declared.contains(part));
-        match () {
-            () if has(&["INT"]) => Self::Integer,
-            () if has(&["CHAR", "CLOB", "TEXT"]) => Self::Text,
-            () if declared.is_empty() || has(&["BLOB"]) => Self::Blob,
-            () if has(&["REAL", "FLOA", "DOUB"]) => Self::Real,
-            () => Self::Numeric,
-        }
-    }
-
-    fn keeps(self, kind: ColumnType) -> bool {
-        match kind {
-            ColumnType::Integer { bits: 64, .. } | ColumnType::Bit(64) => {
-                matches!(self, Self::Text | Self::Blob)
-            }
-            ColumnType::Bigint | ColumnType::Integer { .. } | ColumnType::Bit(_) | ColumnType::Boolean => {
-                matches!(self, Self::Integer | Self::Numeric | Self::Blob)
-            }
-            // A float without a fraction becomes an integer there, and is the same number.
-            ColumnType::Real | ColumnType::Double => self != Self::Text,
-            ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes => self == Self::Blob,
-            // No number looks like one.
-            _ if kind.is_time() => matches!(self, Self::Text | Self::Blob | Self::Numeric),
-            _ => matches!(self, Self::Text | Self::Blob),
-        }
-    }
-}
-
-/// Whether a column that is declared so keeps every value of this type as it is.
-pub(super) fn keeps(declared: &str, kind: ColumnType) -> bool {
-    Affinity::of(declared).keeps(kind)
-}
 
 /// Reports everything that is wrong with the table and its ledger, whose names were checked. The outer `Err`: the
 /// file could not be read.
@@ -69,19 +23,20 @@ pub(super) async fn check(
     connection: &mut SqliteConnection,
     path: &Path,
     table: &SqlTable,
+    keys: &Keys,
 ) -> Result<Result<(), StoreError>, sqlx::Error> {
-    let mut checked = check_one(connection, path, table).await?;
+    let mut checked = check_one(connection, path, table, keys).await?;
     for child in table.children() {
-        checked = of_both(checked, children::check(connection, path, table, child).await?);
+        checked = of_both(checked, children::check(connection, path, table, child, keys).await?);
     }
     let Some(ledger) = table.entries(Dialect::Sqlite) else {
         let ledger = table.ledger_name();
         return Ok(of_both(checked, check_no_ledger(&ledger, has_rows(connection, &ledger).await?)));
     };
     if checked.is_ok() && has_rows(connection, &ledger.name).await?.is_none() {
-        return Ok(Err(no_ledger(Dialect::Sqlite, table, &Keys::default(), &ledger.name)));
+        return Ok(Err(no_ledger(Dialect::Sqlite, table, keys, &ledger.name)));
     }
-    Ok(of_both(checked, check_one(connection, path, &ledger).await?))
+    Ok(of_both(checked, check_one(connection, path, &ledger, keys).await?))
 }
 
 /// Whether the table has a row; `None`: there is no such table.
@@ -110,10 +65,12 @@ pub(super) async fn is_binary(
     Ok(collation.into_iter().all(|collation| collation.is_empty() || collation.starts_with("BINARY")))
 }
 
+/// `keys`: of the records' table, also for its ledger.
 async fn check_one(
     connection: &mut SqliteConnection,
     path: &Path,
     table: &SqlTable,
+    keys: &Keys,
 ) -> Result<Result<(), StoreError>, sqlx::Error> {
     let name = &table.name;
     let columns = columns(connection, name).await?;
@@ -131,7 +88,7 @@ async fn check_one(
     }
     let mut fault =
         |column: &str, kind, nullable| need(&mut faults, &columns, name, (column, kind), nullable);
-    table.ids().into_iter().for_each(|id| fault(id, ColumnType::Text, Some(false)));
+    table.ids().into_iter().zip(types_of(keys)).for_each(|(id, kind)| fault(id, kind, Some(false)));
     if !table.has_ledger() {
         fault(&table.fields.version, ColumnType::Bigint, Some(false));
     }
@@ -164,11 +121,23 @@ async fn check_one(
 
 /// Name, type, whether it is NOT NULL, whether it fills itself, and whether it is generated.
 async fn columns(connection: &mut SqliteConnection, table: &str) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let number = numbers_itself(table);
     let columns = format!(
-        "SELECT name, type, \"notnull\", dflt_value IS NOT NULL OR hidden IN (2, 3), hidden IN (2, 3) \
+        "SELECT name, type, \"notnull\" OR name = ({number}), \
+         dflt_value IS NOT NULL OR hidden IN (2, 3) OR name = ({number}), hidden IN (2, 3) \
          FROM pragma_table_xinfo('{table}')"
     );
     sqlx::query(AssertSqlSafe(columns)).fetch_all(connection).await
+}
+
+/// The query for the column that is the INTEGER PRIMARY KEY. It is never NULL, and has no index of its own. One that has an index
+/// is an ordinary column: `INTEGER PRIMARY KEY DESC`, and those of tables WITHOUT ROWID.
+pub(super) fn numbers_itself(table: &str) -> String {
+    format!(
+        "SELECT max(name) FROM pragma_table_xinfo('{table}') WHERE pk > 0 AND NOT EXISTS \
+         (SELECT 1 FROM pragma_index_list('{table}') WHERE origin = 'pk') \
+         HAVING count(*) = 1 AND upper(max(type)) = 'INTEGER'"
+    )
 }
 
 const VIEW: &str = "it is a view: name the table behind it";
@@ -253,7 +222,9 @@ async fn keyed(
     let keys = format!(
         "SELECT group_concat(lower(k.name) || ' ' || upper(k.coll), ',' ORDER BY k.seqno) \
          FROM pragma_index_list('{table}') AS i, \
-         pragma_index_xinfo(i.name) AS k WHERE i.\"unique\" AND NOT i.partial AND k.key GROUP BY i.name"
+         pragma_index_xinfo(i.name) AS k WHERE i.\"unique\" AND NOT i.partial AND k.key GROUP BY i.name \
+         UNION ALL SELECT lower(number) || ' BINARY' FROM (SELECT ({}) AS number) WHERE number IS NOT NULL",
+        numbers_itself(table)
     );
     let keys = sqlx::query(AssertSqlSafe(keys)).fetch_all(&mut *connection).await?;
     let wanted: Vec<String> = key.iter().map(|id| format!("{} BINARY", id.to_ascii_lowercase())).collect();

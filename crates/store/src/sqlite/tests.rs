@@ -34,7 +34,7 @@ async fn a_full_disk_refuses_the_write_and_keeps_what_was_there() {
 
 #[tokio::test]
 async fn a_list_reads_a_range_of_the_primary_key() {
-    use crate::mapping::Versions;
+    use crate::mapping::{SqlTable, Versions};
     let dir = tempfile::tempdir().expect("a temporary directory");
     for versions in [Versions::Columns, Versions::Ledger] {
         let path = dir.path().join(format!("{versions:?}.db"));

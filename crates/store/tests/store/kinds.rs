@@ -11,7 +11,7 @@ use cutover_core::outcome::ErrorClass;
 use cutover_store::{
     Copied, Put, Record, Scope, Segment, Store,
     document::{Attribute, Document},
-    mapping::{Column, Dialect, Format, Mapping, OnMisfit, Spelling, SqlTable},
+    mapping::{Column, Dialect, Format, Mapping, OnMisfit, Spelling, SqlTable, Versions},
 };
 
 use super::columns::{column, id, record, refused};

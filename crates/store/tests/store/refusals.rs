@@ -8,7 +8,7 @@ use cutover_store::{
 use sqlx::{Connection, MySqlPool, PgPool, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
-    refusing::{Case, REFUSED, of_mariadb, of_postgres, records, table},
+    refusing::{Case, REFUSED, of_mariadb, of_postgres, of_sqlite, records, table},
     servers::{options, sql, table as named, url},
 };
 
@@ -71,30 +71,86 @@ async fn postgresql_refuses_one_of_200() {
 }
 
 #[tokio::test]
-async fn a_trigger_of_a_file_refuses_one_of_200() {
+async fn a_file_refuses_one_of_200() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("store.db");
     let connect = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
     let mut admin = SqliteConnection::connect_with(&connect).await.expect("open");
-    for (raise, says) in
-        [("RAISE(ABORT, 'not this one')", "not this one"), ("RAISE(IGNORE)", "wrote nothing")]
-    {
-        let name = format!("refuses_{}", says.len());
-        let table = table(Dialect::Sqlite, &name);
-        let store = SqliteStore::create(&path, table, SqliteOptions::default()).await.expect("created");
-        let trigger = format!(
-            "CREATE TRIGGER t{name} BEFORE INSERT ON {name} WHEN NEW.n = {REFUSED} BEGIN SELECT {raise}; END"
-        );
-        sql(&mut admin, trigger).await;
-        // A file's batch is one transaction, so it leaves nothing in either way.
-        let all = records();
-        is_refused(store.put_many_if_newer(&all).await, says);
-        assert_eq!(store.estimate().await.expect("counted").records, Some(0), "{says}");
-        let (id, record) = &all[REFUSED as usize];
-        is_refused(store.put_if_newer(id, record).await, says);
-        is_refused(store.put_if_unchanged(id, record, None).await, says);
-        assert_eq!(store.put_many_if_newer(&all[..77]).await, Ok(vec![Copied::Written; 77]));
+    for Case { name, says, create, .. } in of_sqlite(|reason| format!("refuses_{reason}")) {
+        sql(&mut admin, create).await;
+        let table = table(Dialect::Sqlite, &format!("refuses_{name}"));
+        let store = SqliteStore::open(&path, table, SqliteOptions::default()).await.expect(name);
+        // A file's batch is one transaction, so it leaves nothing in any way.
+        one_of_200_is_refused(&store, says, false).await;
     }
+}
+
+#[track_caller]
+fn is_of_the_table<T: std::fmt::Debug>(put: Result<T, StoreError>, says: &str) {
+    let error = put.expect_err(says);
+    let of_table = matches!(error, StoreError::Permanent { class: ErrorClass::Other, .. });
+    assert!(of_table && error.to_string().contains(says), "{says}: {error:?}");
+}
+
+/// However it is written, it ends a pass at once: no record would fit.
+async fn the_table_refuses_all(store: &dyn Store, says: &str) {
+    let all = records();
+    is_of_the_table(store.put_many_if_newer(&all).await, says);
+    is_of_the_table(store.put_if_newer(&all[0].0, &all[0].1).await, says);
+    is_of_the_table(store.put_if_unchanged(&all[0].0, &all[0].1, None).await, says);
+    is_of_the_table(store.put_all_if_newer(&all[..2]).await, says);
+}
+
+#[tokio::test]
+async fn what_every_record_meets_is_the_fault_of_the_table() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("store.db");
+    for (at, change) in
+        ["ALTER TABLE # DROP COLUMN n", "CREATE TRIGGER t# BEFORE INSERT ON # BEGIN SELECT gone; END"]
+            .iter()
+            .enumerate()
+    {
+        let name = format!("changed_{at}");
+        let (of, options) = (table(Dialect::Sqlite, &name), SqliteOptions::default());
+        let store = SqliteStore::create(&path, of, options).await.expect("created");
+        let connect = SqliteConnectOptions::new().filename(&path);
+        let mut admin = SqliteConnection::connect_with(&connect).await.expect("open");
+        sql(&mut admin, change.replace('#', &name)).await;
+        the_table_refuses_all(&store, "no ").await;
+    }
+
+    let name = named("refuses_all");
+    if let Some(url) = url("MySQL", "CUTOVER_TEST_MYSQL") {
+        let admin = MySqlPool::connect(&url).await.expect("connected");
+        for (change, says) in
+            [("DROP COLUMN n", "Unknown column"), ("ADD COLUMN m INT NOT NULL", "doesn't have a default")]
+        {
+            let store = MySqlStore::create(&url, table(Dialect::MySql, &name), options()).await;
+            let store = store.expect("created");
+            sql(&admin, format!("ALTER TABLE {name} {change}")).await;
+            the_table_refuses_all(&store, says).await;
+            sql(&admin, format!("DROP TABLE {name}")).await;
+        }
+    }
+    let Some(url) = url("PostgreSQL", "CUTOVER_TEST_POSTGRES") else { return };
+    let admin = PgPool::connect(&url).await.expect("connected");
+    let role = named("refuses_all_role");
+    sql(&admin, format!("CREATE ROLE {role} LOGIN PASSWORD 'cutover'")).await;
+    let own = format!("postgres://{role}:cutover@{}", url.rsplit_once('@').expect("a user").1);
+    for (change, says) in
+        [("ALTER TABLE # DROP COLUMN n", "column"), ("REVOKE INSERT ON # FROM @", "permission denied")]
+    {
+        let created = PostgresStore::create(&url, table(Dialect::Postgres, &name), options()).await;
+        created.expect("created").close().await;
+        sql(&admin, format!("GRANT SELECT, INSERT, UPDATE ON {name} TO {role}")).await;
+        let store = PostgresStore::open(&own, table(Dialect::Postgres, &name), options()).await;
+        let store = store.expect("opened");
+        sql(&admin, change.replace('#', &name).replace('@', &role)).await;
+        the_table_refuses_all(&store, says).await;
+        store.close().await;
+        sql(&admin, format!("DROP TABLE {name}")).await;
+    }
+    sql(&admin, format!("DROP ROLE {role}")).await;
 }
 
 /// Columns that were made generated after the table was opened, and policies on rows that are there already.

@@ -90,9 +90,17 @@ pub(crate) fn of_mariadb(name: impl Fn(&str) -> String) -> Vec<Case> {
              IF NEW.n = {REFUSED} THEN SIGNAL {signal}, MESSAGE_TEXT = 'not this one'; END IF"
         )
     };
+    // With the numbers of errors that a wrong table has.
+    let sets_off = |body: &str| {
+        let condition = format!("FOR EACH ROW IF NEW.n = {REFUSED} THEN");
+        format!("; CREATE TRIGGER @_t BEFORE INSERT ON @ {condition} {body}; END IF")
+    };
     vec![
         case("trigger", "not this one", "", &trigger("SQLSTATE '45000' SET MYSQL_ERRNO = 1644")),
         case("unknown", "not this one", "", &trigger("SQLSTATE 'HY000' SET MYSQL_ERRNO = 6543")),
+        case("sets_off_1146", "doesn't exist", "", &sets_off("INSERT INTO @_gone VALUES (1)")),
+        case("sets_off_1136", "Column count", "", &sets_off("INSERT INTO @_p VALUES (1, 2)")),
+        case("sets_off_1054", "Unknown column", "", &sets_off("UPDATE @_p SET gone = 1")),
         case(
             "partition",
             "no partition",
@@ -132,6 +140,11 @@ pub(crate) fn of_postgres(name: impl Fn(&str) -> String, role: &str) -> Vec<Case
         case("trigger", "not this one", "", &trigger("RAISE EXCEPTION 'not this one'")),
         case("unknown", "ABC12", "", &trigger("RAISE EXCEPTION 'not this one' USING ERRCODE = 'ABC12'")),
         case("swallowed", "wrote nothing", "", &trigger("RETURN NULL")),
+        // With the codes of errors that a wrong table has.
+        case("sets_off_42p01", "does not exist", "", &trigger("INSERT INTO @_gone VALUES (1)")),
+        case("sets_off_42501", "permission denied", "", &trigger("DELETE FROM @_p")),
+        case("sets_off_42703", "does not exist", "", &trigger("UPDATE @_p SET gone = 1")),
+        case("sets_off_42804", "is of type", "", &trigger("INSERT INTO @_p VALUES (DATE '2026-01-01')")),
         case(
             "partition",
             "no partition of relation",
@@ -154,6 +167,39 @@ pub(crate) fn of_postgres(name: impl Fn(&str) -> String, role: &str) -> Vec<Case
                 "; ALTER TABLE @ ENABLE ROW LEVEL SECURITY; \
                  CREATE POLICY p ON @ USING (true) WITH CHECK (n <> {REFUSED})"
             ),
+        ),
+    ]
+}
+
+/// `name` returns a table's name for a reason.
+pub(crate) fn of_sqlite(name: impl Fn(&str) -> String) -> Vec<Case> {
+    let case = |reason: &'static str, says, more: &str, after: &str| {
+        let table = name(reason);
+        let create = format!(
+            "CREATE TABLE {table}_p (n INTEGER PRIMARY KEY); \
+             CREATE TABLE {table} (tenant TEXT NOT NULL, key TEXT NOT NULL, cutover_version INTEGER NOT NULL, \
+             cutover_deleted INTEGER NOT NULL, n INTEGER, rest TEXT, PRIMARY KEY (tenant, key){}){}",
+            more.replace('@', &table),
+            after.replace('@', &table)
+        );
+        Case { name: reason, says, create, drop: format!("DROP TABLE {table}; DROP TABLE {table}_p") }
+    };
+    let trigger = |body: &str| {
+        format!("; CREATE TRIGGER @_t BEFORE INSERT ON @ WHEN NEW.n = {REFUSED} BEGIN {body}; END")
+    };
+    let json = format!("json_extract(iif(n = {REFUSED}, '{{', '{{}}'), '$.a')");
+    vec![
+        case("trigger", "not this one", "", &trigger("SELECT RAISE(ABORT, 'not this one')")),
+        case("ignored", "wrote nothing", "", &trigger("SELECT RAISE(IGNORE)")),
+        case("mismatch", "datatype mismatch", "", &trigger("INSERT INTO @_p VALUES ('a')")),
+        case("json_in_trigger", "malformed JSON", "", &trigger("SELECT json('{')")),
+        case("json_in_index", "malformed JSON", "", &format!("; CREATE INDEX @_i ON @ ({json})")),
+        case("json_in_check", "malformed JSON", &format!(", CHECK ({json} IS NULL)"), ""),
+        case(
+            "overflow",
+            "integer overflow",
+            &format!(", CHECK (abs(iif(n = {REFUSED}, 1 << 63, 1)) > 0)"),
+            "",
         ),
     ]
 }

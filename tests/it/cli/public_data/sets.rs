@@ -72,7 +72,10 @@ fn set(name: &'static str, all: Vec<Value>, tenant: &str, key: &str) -> Set {
 /// Whether both are equal; numbers however they are written.
 pub fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
-        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        // Whole numbers exactly, also those that a float can't hold.
+        (Value::Number(one), Value::Number(other)) if one.is_f64() || other.is_f64() => {
+            one.as_f64() == other.as_f64()
+        }
         (Value::Array(one), Value::Array(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
         }

@@ -12,11 +12,13 @@ struct Told {
     looks: Mutex<Vec<Result<Option<Version>, StoreError>>>,
     /// Ids that the server was asked for in its own sense.
     asked: Mutex<Vec<Id>>,
+    /// What a check of the tables fails with.
+    broken: Option<StoreError>,
 }
 
 impl Told {
     fn new(writes: Vec<Result<Wrote, StoreError>>, looks: Vec<Result<Option<Version>, StoreError>>) -> Self {
-        Self { writes: Mutex::new(writes), looks: Mutex::new(looks), asked: Mutex::default() }
+        Self { writes: Mutex::new(writes), looks: Mutex::new(looks), asked: Mutex::default(), broken: None }
     }
 }
 
@@ -38,6 +40,10 @@ impl Guarded for Told {
 
     async fn check_ledger(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    async fn check_tables(&self) -> Result<(), StoreError> {
+        self.broken.clone().map_or(Ok(()), Err)
     }
 }
 
@@ -97,4 +103,32 @@ async fn only_ids_that_are_not_found_are_asked_for_as_equal_to_another() {
     // Where no two ids are equal, nothing is asked at all.
     let store = Told::new(vec![], vec![]);
     assert_eq!(check_equal(&store, &keys(KeyKind::Sorted), &ids).await, Ok(()));
+}
+
+#[tokio::test]
+async fn only_what_a_trigger_can_raise_is_the_fault_of_a_record() {
+    let other = |field, advice| permanent(ErrorClass::Other, field, format!("no: {advice}"));
+    let login = "check user and password, and from where the user may come";
+    let fine = Told::new(vec![], vec![]);
+    for (error, is_of_record) in [
+        (other("table", NOT_THERE), true),
+        (other("table", COLUMNS_CHANGED), true),
+        (other("table", INDEXES_CHANGED), true),
+        (other("table", TOO_LONG), true),
+        (other("user", GRANT), true),
+        (other("user", login), false),
+        (other("database", GRANT), false),
+        (other("database", NOT_THERE), false),
+    ] {
+        let told = at_fault(&[&fine], error.clone()).await;
+        assert_eq!(told.class() == ErrorClass::Constraint, is_of_record, "{error}: {told}");
+        assert!(is_of_record || told == error, "{error}: {told}");
+    }
+    let error = other("table", NOT_THERE);
+    for broken in [other("table", COLUMNS_CHANGED), super::tests::error(false)] {
+        let store = Told { broken: Some(broken), ..Told::new(vec![], vec![]) };
+        assert_eq!(at_fault(&[&store], error.clone()).await, error);
+    }
+    let doubt = super::tests::error(true);
+    assert_eq!(unless_in_doubt(Some(doubt.clone()), &[&fine], error).await, doubt);
 }

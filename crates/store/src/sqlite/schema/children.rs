@@ -10,9 +10,11 @@ use super::{
             StoreError,
             mapping::{Child, ColumnType, Dialect, SqlTable, create_child_sql},
             sql::{
-                Faults, between_children, first_rows, no_child, not_from_zero, referring_rows, unmapped_rows,
+                Faults, Keys, between_children, first_rows, no_child, not_from_zero, referring_rows,
+                unmapped_rows,
             },
         },
+        keys::types_of,
         shown, warnings,
     },
     VIEW, columns, failing, flag, is_view, keyed, need, text,
@@ -24,11 +26,12 @@ pub(super) async fn check(
     path: &Path,
     of: &SqlTable,
     child: &Child,
+    keys: &Keys,
 ) -> Result<Result<(), StoreError>, sqlx::Error> {
     let name = &child.table;
     let columns = columns(connection, name).await?;
     if columns.is_empty() {
-        let sql = create_child_sql(Dialect::Sqlite, of, child, [""; 2]).unwrap_or_default();
+        let sql = create_child_sql(Dialect::Sqlite, of, child, keys.definitions()).unwrap_or_default();
         return Ok(Err(no_child(of, child, &sql)));
     }
     let place = format!("{name:?} in {}", shown(path).display());
@@ -39,7 +42,7 @@ pub(super) async fn check(
     }
     let mut fault =
         |column: &str, kind, nullable| need(&mut faults, &columns, name, (column, kind), nullable);
-    child.ids().into_iter().for_each(|id| fault(id, ColumnType::Text, Some(false)));
+    child.ids().into_iter().zip(types_of(keys)).for_each(|(id, kind)| fault(id, kind, Some(false)));
     fault(&child.position, ColumnType::Bigint, Some(false));
     child.elements.names().zip(child.elements.types()).for_each(|(name, kind)| fault(name, kind, None));
     for row in columns.iter().filter(|row| !child.has(&text(row, 0)) && !flag(row, 4)) {

@@ -66,7 +66,12 @@ async fn keeps_the_promises_of_lists() {
         racing_writers_leave_whole_lists(Arc::new(made("3").await)).await;
         let run = async |text: String| sql(&admin, text.replace('"', "`")).await;
         rows_of_others_are_read_or_refused(&made("4").await, &name("4"), run).await;
-        for part in ["1", "2", "3", "4"] {
+        made("5").await.close().await;
+        // It gives each such decimal back.
+        sql(&admin, format!("ALTER TABLE {}_lines MODIFY price DOUBLE(12,2)", name("5"))).await;
+        let of_floats = MySqlStore::open(&url, orders(Dialect::MySql, &name("5"), versions), options()).await;
+        every_kind_of_element_comes_back(&of_floats.expect("it fits")).await;
+        for part in ["1", "2", "3", "4", "5"] {
             drop_all(&admin, &name(part)).await;
         }
     }

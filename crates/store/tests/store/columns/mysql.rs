@@ -95,12 +95,12 @@ async fn a_column_that_is_too_small_is_told_before_anything_is_written() {
                 `lines` LONGTEXT, rest LONGTEXT, PRIMARY KEY (tenant, `key`)";
     let cases = [
         (good.replace("VARCHAR(12)", "VARCHAR(11)"), "column name is varchar(11) and has to be varchar(12)"),
-        (good.replace("VARCHAR(12)", "VARCHAR(12) CHARACTER SET latin1"), "CHARACTER SET latin1"),
+        (good.replace("VARCHAR(12)", "VARCHAR(12) CHARACTER SET greek"), "CHARACTER SET greek"),
         (good.replace("(38,10)", "(38,9)"), "column price is decimal(38,9) and has to be decimal(38,10)"),
         (good.replace("(38,10)", "(38,11)"), "column price is decimal(38,11)"),
         (good.replace("note MEDIUMTEXT", "note TEXT"), "column note is text and has to be longtext"),
         (good.replace("MEDIUMBLOB", "BLOB"), "column photo is blob and has to be longblob"),
-        (good.replace("sig VARBINARY(4)", "sig BINARY(4)"), "column sig is binary(4)"),
+        (good.replace("sig VARBINARY(4)", "sig BINARY(5)"), "column sig is binary(5)"),
         (good.replace("id BIGINT", "id INT"), "column id is int"),
         (good.replace("deleted TINYINT(1)", "deleted VARCHAR(1)"), "column cutover_deleted is varchar(1)"),
         (good.replace("id BIGINT", "id BIGINT NOT NULL"), "column id has to allow NULL"),

@@ -20,11 +20,16 @@ const FOUND: &str =
 
 /// A server whose table is described with these fields, and which cancels each transaction for these reasons.
 async fn lookalike(more: &str, reasons: &str) -> DynamoDbStore {
+    answering(more, reasons, "").await
+}
+
+/// The same, and which refuses each `PutItem` so.
+async fn answering(more: &str, reasons: &str, put: &str) -> DynamoDbStore {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let url = format!("dynamodb://?endpoint=http://{}", listener.local_addr().expect("bound"));
     let canceled =
         format!(r#"{{"__type": "x#TransactionCanceledException", "CancellationReasons": [{reasons}]}}"#);
-    let answers = Arc::new([TABLE.replace("MORE", more), FOUND.to_owned(), canceled]);
+    let answers = Arc::new([TABLE.replace("MORE", more), FOUND.to_owned(), canceled, put.to_owned()]);
     tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
             tokio::spawn(serve(connection, answers.clone()));
@@ -35,7 +40,7 @@ async fn lookalike(more: &str, reasons: &str) -> DynamoDbStore {
     DynamoDbStore::open_with(&config(&url, Some(credentials)), "t", options).await.expect("opened")
 }
 
-async fn serve(connection: TcpStream, answers: Arc<[String; 3]>) {
+async fn serve(connection: TcpStream, answers: Arc<[String; 4]>) {
     let mut connection = BufReader::new(connection);
     loop {
         let (mut length, mut answer) = (0, (400, &answers[2]));
@@ -48,7 +53,9 @@ async fn serve(connection: TcpStream, answers: Arc<[String; 3]>) {
             if let Some(bytes) = line.strip_prefix("content-length:") {
                 length = bytes.trim().parse().expect("a number");
             }
-            if line.ends_with(".describetable") {
+            if line.ends_with(".putitem") && !answers[3].is_empty() {
+                answer = (400, &answers[3]);
+            } else if line.ends_with(".describetable") {
                 answer = (200, &answers[0]);
             } else if line.ends_with(".batchgetitem") {
                 answer = (200, &answers[1]);
@@ -100,4 +107,19 @@ async fn a_table_of_several_strongly_consistent_regions_has_no_transactions() {
     assert!(error.contains("multi-Region strong consistency") && error.contains("one by one"), "{error}");
     let store = lookalike(r#""MultiRegionConsistency": "EVENTUAL","#, "").await;
     assert_eq!(store.check_all(&[id("a")]), Ok(()));
+}
+
+#[tokio::test]
+async fn a_missing_right_to_write_is_told_before_anything_is_written() {
+    let denied = r#"{"__type": "x#AccessDeniedException", "message": "no PutItem for you"}"#;
+    let missing = answering("", "", denied).await.missing_privileges().await.expect("asked");
+    let [missing] = missing.as_slice() else { panic!("{missing:?}") };
+    assert!(missing.contains("table t") && missing.contains("no PutItem for you"), "{missing}");
+    let never = r#"{"__type": "x#ConditionalCheckFailedException", "message": "no"}"#;
+    assert_eq!(answering("", "", never).await.missing_privileges().await, Ok(Vec::new()));
+    let Some(url) = server() else { return };
+    let store = DynamoDbStore::create(&url, &table(), patient()).await.expect("created");
+    assert_eq!(store.missing_privileges().await, Ok(Vec::new()));
+    let page = store.scan(&Scope::All, Segment { index: 0, of: 1 }, None, 1000).await.expect("read");
+    assert!(page.records.is_empty(), "nothing was written");
 }

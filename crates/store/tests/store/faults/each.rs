@@ -22,11 +22,7 @@ const OF_MYSQL: [Fault; 14] = [
     (", PRIMARY", ", UNIQUE u (city), PRIMARY", "u is a second unique index"),
     ("KEY (tenant, `key`)", "KEY (`key`, tenant)", "its primary key is not (tenant,key)"),
     ("VARBINARY(1024)", "DATE", "column key is date and has to be varbinary(1024)"),
-    (
-        "price DECIMAL(8,2)",
-        "price DECIMAL(8,2) UNSIGNED",
-        "column price is decimal(8,2) unsigned and has to be",
-    ),
+    ("price DECIMAL(8,2)", "price DECIMAL(8,1)", "column price is decimal(8,1) and has to be"),
     ("city VARCHAR(20)", "city VARCHAR(20) NOT NULL", "column city has to allow NULL"),
     (", rest LONGTEXT", "", "it has no column rest"),
     (

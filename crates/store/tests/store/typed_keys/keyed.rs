@@ -11,7 +11,7 @@ use cutover_store::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, PutAll, Record, Scope, Segment, Store, StoreError,
     Version,
 };
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 /// What stands for a text.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,11 @@ impl Keyed {
             Kind::Text => text[..text.floor_char_boundary(most)].to_owned(),
             Kind::Number(64) => (hash.cast_signed() >> (hash % 24)).to_string(),
             Kind::Number(_) => ((hash as u32).cast_signed()).to_string(),
-            Kind::Uuid => Uuid::from_u64_pair(hash, hash.rotate_left(7)).to_string(),
+            // Of version 4: MariaDB's own type takes no others of a version above 5 without the variant of RFC 9562.
+            Kind::Uuid => {
+                let bytes = Uuid::from_u64_pair(hash, hash.rotate_left(7)).into_bytes();
+                Builder::from_random_bytes(bytes).into_uuid().to_string()
+            }
         };
         let known = self.texts.lock().expect("no panic").insert(value.clone(), text.to_owned());
         assert!(known.is_none_or(|known| known == text), "two texts have one value");

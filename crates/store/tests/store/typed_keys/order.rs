@@ -136,3 +136,25 @@ async fn the_order_of_postgresql_s_default_collation_has_the_locale() {
     assert!(order.contains("\"default\" C.UTF-8"), "{order}");
     server.drop(&name).await;
 }
+
+/// A number of its own is not taken for the next one of AUTO_INCREMENT.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_number_0_stays_0() {
+    let Some(server) = Server::mysql().await else { return };
+    let name = table("auto");
+    for versions in BOTH {
+        server.create(&name, versions, ["BIGINT", "BIGINT"]).await;
+        server
+            .sql(format!("ALTER TABLE {name} ADD KEY (`key`), MODIFY `key` BIGINT NOT NULL AUTO_INCREMENT"))
+            .await;
+        let store = server.opened(&name, versions).await;
+        let batch: Vec<_> = (-2..3).map(|n| (id("1", &n.to_string()), record(1))).collect();
+        store.put_many_if_newer(&batch).await.expect("written");
+        assert_eq!(store.put_if_newer(&id("2", "0"), &record(2)).await, Ok(Put::Applied));
+        assert_eq!(store.put_if_newer(&id("2", "0"), &record(2)).await, Ok(Put::Present));
+        assert_eq!(store.put_if_unchanged(&id("3", "0"), &record(2), None).await, Ok(Put::Applied));
+        assert_eq!(scanned(&*store, &Scope::All, Segment::ALL, 50).await.len(), 7);
+        assert_eq!(server.count(format!("SELECT COUNT(*) FROM {name}")).await, 7);
+    }
+    server.drop(&name).await;
+}
