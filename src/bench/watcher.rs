@@ -17,6 +17,7 @@ use cutover_proto::v1::{
     self, admin_service_client::AdminServiceClient, routing_service_client::RoutingServiceClient,
     watch_response::Kind,
 };
+use cutover_store::Version;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::mpsc, task::JoinSet};
 use tonic::transport::{Channel, Endpoint};
@@ -155,6 +156,7 @@ async fn watch(
         instance_id: format!("bench-{stream}"),
         service: "bench".to_owned(),
         incarnation: stream as u64 + 1,
+        version_layout: Version::LAYOUT,
         ..Default::default()
     };
     let mut messages = client.watch(request).await?.into_inner();

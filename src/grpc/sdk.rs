@@ -6,6 +6,7 @@
 //! the newest state. A slow reader skips ahead; one that is too far behind gets a snapshot.
 
 mod counting;
+mod layout;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -26,6 +27,7 @@ use crate::{
 };
 
 pub(super) use counting::Counting;
+use layout::check_layout;
 
 /// Maximum cells of a caller without an SDK in one request.
 const CELLS_MAX: usize = 1000;
@@ -65,13 +67,16 @@ pub(super) async fn watch(
         succeeds,
         writer_slot,
         held_seal,
+        version_layout,
     } = request;
+    check_layout(version_layout)?;
     let worker = kind == i32::from(v1::InstanceKind::Worker);
     let record = InstanceRecord {
         instance_id,
         service,
         sdk,
         worker,
+        version_layout,
         tenant_fingerprint,
         incarnation,
         drain_ms,

@@ -156,7 +156,7 @@ fn register(error: RegisterError) -> Status {
         RegisterError::Invalid(violation) => invalid(violation),
         RegisterError::Bound { .. } => Status::permission_denied(error.to_string()),
         RegisterError::Gone => Status::failed_precondition(error.to_string()),
-        RegisterError::Full => Status::resource_exhausted(error.to_string()),
+        RegisterError::Full | RegisterError::Share(_) => Status::resource_exhausted(error.to_string()),
         RegisterError::Resting(_) | RegisterError::Restored(_) => Status::unavailable(error.to_string()),
         RegisterError::Store(error) => store(error),
     }

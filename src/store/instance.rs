@@ -15,8 +15,11 @@ pub struct InstanceRecord {
     pub sdk: String,
     /// A worker (backfill, verify or reverse), not a service.
     pub worker: bool,
-    /// 0..=4095, exclusive to this instance.
+    /// 0..=16383, exclusive to this instance.
     pub writer_slot: u16,
+    /// How it splits versions ([`Version::LAYOUT`](cutover_store::Version::LAYOUT)). 0: with 12 bits of slot.
+    #[serde(default)]
+    pub version_layout: u32,
     /// Identifies the function that derives its tenants; empty: unknown.
     pub tenant_fingerprint: String,
     /// Drawn by its process. 0: it registered at an earlier version, or is no process.
@@ -67,8 +70,11 @@ impl InstanceRecord {
 
     /// Represents the writer slot of a process that is gone, which nobody else may have yet.
     pub fn resting(&self) -> Self {
-        let Self { writer_slot, drain_ms, .. } = *self;
-        Self { instance_id: resting_slot(writer_slot), writer_slot, drain_ms, ..Self::default() }
+        let Self { writer_slot, version_layout, drain_ms, .. } = *self;
+        // The slot still counts for whoever had it.
+        let (service, credential) = (self.service.clone(), self.credential.clone());
+        let instance_id = resting_slot(writer_slot);
+        Self { instance_id, service, writer_slot, version_layout, drain_ms, credential, ..Self::default() }
     }
 
     /// Represents every free slot of a store that was restored.

@@ -347,3 +347,27 @@ async fn a_controller_that_stops_ends_what_is_under_way_although_its_caller_is_g
     controller.stop().await;
     assert_eq!(store.snapshot().await.unwrap().migrations.len(), 1, "it is committed by then");
 }
+
+/// A restarted controller has to know which writer slots are those of an earlier SDK.
+#[tokio::test(flavor = "multi_thread")]
+async fn how_a_process_splits_versions_is_stored_and_newer_layouts_are_refused() {
+    let store = MemoryStore::default();
+    let controller = Controller::start_on(Arc::new(store.clone())).await;
+    let mut routing = controller.routing().await;
+    let watch = |id: &str, version_layout| v1::WatchRequest {
+        instance_id: id.to_owned(),
+        service: "orders-api".to_owned(),
+        incarnation: 1,
+        version_layout,
+        ..Default::default()
+    };
+    for (id, layout) in [("a", 0), ("b", 1)] {
+        routing.watch(watch(id, layout)).await.unwrap();
+    }
+    let instances = store.snapshot().await.unwrap().instances;
+    assert_eq!(instances.iter().map(|record| record.version_layout).collect::<Vec<_>>(), [0, 1]);
+    let refused = routing.watch(watch("c", 2)).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+    assert!(refused.message().contains("upgrade the controller first"), "{refused}");
+    controller.stop().await;
+}

@@ -258,7 +258,7 @@ pub async fn instances_and_passes_are_kept(place: &impl Place) {
         writer_slot,
         ..InstanceRecord::default()
     };
-    let (a, b, c) = (instance("a", 0), instance("b", 1), instance("c", 4095));
+    let (a, b, c) = (instance("a", 0), instance("b", 1), instance("c", 16_383));
     let put = |instances: &[&InstanceRecord], remove: &[&str]| Upkeep {
         put_instances: instances.iter().map(|record| (*record).clone()).collect(),
         remove_instances: remove.iter().map(|id| (*id).to_owned()).collect(),
@@ -272,6 +272,8 @@ pub async fn instances_and_passes_are_kept(place: &impl Place) {
     store.keep(&put(&[&twin], &[])).await.unwrap();
     assert_eq!(store.snapshot().await.unwrap().instances.len(), 3);
     store.keep(&put(&[], &[&twin.label()])).await.unwrap();
+    let remove_instances = (0..=16_383).map(cutover::store::resting_slot).collect(); // All may rest at once.
+    store.keep(&Upkeep { remove_instances, ..Upkeep::default() }).await.unwrap();
     store.keep(&Upkeep::default()).await.unwrap();
     let pass = |id: &str, cursor: &[u8]| PassRecord {
         id: id.to_owned(),

@@ -28,12 +28,15 @@ pub use lock::FileLock;
 use crate::{
     clock,
     routing::{Mutation, Snapshot},
+    store::Version,
     wire::{self, Assembled, UpdateKind},
 };
 
 const MAGIC: &[u8; 8] = b"CUTOVER\0";
-const FORMAT: u32 = 2;
-const WRITER_SLOTS: u32 = 4_096;
+/// 3: its process may split versions by the layout 1, so no SDK that knows only the layout 0 may go on with its writer slot.
+const FORMAT: u32 = 3;
+/// The oldest format that is read. A process of layout 1 may go on with the slot of any earlier one.
+const FORMAT_OLDEST: u32 = 2;
 const CRC_BYTES: usize = 4;
 
 /// Why a file yields no snapshot.
@@ -52,7 +55,7 @@ pub enum PersistedError {
     #[error("{} is no persisted snapshot: give another path", .0.display())]
     NotASnapshot(PathBuf),
     /// Another version wrote it.
-    #[error("persisted snapshot {} has format {found}, this version reads {FORMAT}: remove it", path.display())]
+    #[error("persisted snapshot {} has format {found}, this version reads {FORMAT_OLDEST} to {FORMAT}: remove it", path.display())]
     Format {
         /// The file.
         path: PathBuf,
@@ -229,7 +232,7 @@ fn head<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Head, &'a [u8]), PersistedE
     let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| PersistedError::NotASnapshot(path.to_owned()))?;
     let (format, rest) = rest.split_first_chunk().ok_or_else(|| damaged("too short"))?;
     let found = u32::from_le_bytes(*format);
-    if found != FORMAT {
+    if !(FORMAT_OLDEST..=FORMAT).contains(&found) {
         return Err(PersistedError::Format { path: path.to_owned(), found });
     }
     let (mut records, crc) = rest.split_last_chunk::<CRC_BYTES>().ok_or_else(|| damaged("too short"))?;
@@ -260,8 +263,8 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Persisted, PersistedError> {
     if age >= valid && !Mutation::FileExpires.is_left_out() {
         return Err(PersistedError::Expired { path: path.to_owned(), age, valid });
     }
-    if head.writer_slot >= WRITER_SLOTS {
-        return Err(damaged("a writer slot is below 4096"));
+    if head.writer_slot >= u32::from(Version::SLOTS) {
+        return Err(damaged("a writer slot is below 16384"));
     }
     let Head { history_id, seal, .. } = head;
     let (writer_slot, heard) = (head.writer_slot as u16, now.saturating_sub(age));

@@ -18,7 +18,7 @@ pub const AHEAD_MS: u64 = 5_000;
 #[non_exhaustive]
 pub enum StampError {
     /// The slot is not below [`Version::SLOTS`].
-    #[error("writer slot {0} is not below 4096")]
+    #[error("writer slot {0} is not below 16384")]
     Slot(u16),
     /// The clock is behind versions in the store, and a process that had the same slot may still be writing.
     #[error(

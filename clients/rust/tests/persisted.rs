@@ -100,6 +100,30 @@ fn a_file_cut_short_anywhere_or_with_any_bit_flipped_is_refused() {
     }
 }
 
+/// An earlier SDK splits versions another way, and refuses the newest format: it must not go on with the slot in such a file.
+#[test]
+fn the_format_before_is_read_and_no_other_one() {
+    let (_directory, path) = saved(3);
+    let whole = fs::read(&path).expect("read");
+    assert_eq!(whole[8..12], 3_u32.to_le_bytes());
+    for (format, is_read) in [(1_u32, false), (2, true), (3, true), (4, false)] {
+        let mut bytes = whole.clone();
+        bytes[8..12].copy_from_slice(&format.to_le_bytes());
+        let (content, crc) = bytes.split_at_mut(whole.len() - 4);
+        crc.copy_from_slice(&crc32fast::hash(content).to_le_bytes());
+        fs::write(&path, &bytes).expect("written");
+        match persisted::load(&path) {
+            Ok(loaded) => assert!(is_read && loaded.expect("there").writer_slot == 9, "{format}"),
+            Err(error) => {
+                assert!(
+                    !is_read && error.to_string().contains("this version reads 2 to 3"),
+                    "{format}: {error}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn a_place_that_can_not_be_written_is_a_typed_error() {
     let (directory, _) = saved(1);

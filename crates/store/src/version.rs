@@ -7,11 +7,11 @@ use cutover_clock as clock;
 /// 2025-01-01T00:00:00Z in Unix milliseconds: where the 41 time bits of a version begin.
 pub const EPOCH_UNIX_MS: u64 = 1_735_689_600_000;
 
-const SLOT_BITS: u32 = 12;
-const COUNTER_BITS: u32 = 10;
+const SLOT_BITS: u32 = 14;
+const COUNTER_BITS: u32 = 8;
 
 /// The version of a record, in 63 bits so that it fits a signed column of every store: 41 bits of
-/// milliseconds since 2025, 10 of a counter, 12 of the writer's slot.
+/// milliseconds since 2025, 8 of a counter, 14 of the writer's slot.
 ///
 /// Only the order has meaning. The time keeps stamps of different writers roughly in order without a round
 /// trip. A wrong clock loses nothing, because every writer stamps above what it has seen.
@@ -23,6 +23,9 @@ impl Version {
     pub const ZERO: Self = Self(0);
     /// The highest version; nothing can be written above it.
     pub const MAX: Self = Self(i64::MAX as u64);
+    /// Names how a version is split into time, counter and slot. 0 was 41, 10 and 12 bits: the controller gives no process
+    /// of that layout a slot with which another one could stamp the same version.
+    pub const LAYOUT: u32 = 1;
     /// Slots are below this.
     pub const SLOTS: u16 = 1 << SLOT_BITS;
 

@@ -174,6 +174,9 @@ impl Live {
             let readmitted = readmitted || slot != heard.record.writer_slot;
             heard.record.writer_slot = slot;
             record.writer_slot = slot;
+            // It has the slots that this needs.
+            record.version_layout = heard.record.version_layout;
+            self.slots.count_for(&record);
             record.fence_heard = heard.record.fence_heard.max(fence_heard);
             record.admission = heard.record.admission;
             let differs = readmitted || heard.record != record;
@@ -189,7 +192,7 @@ impl Live {
             let put = (differs || !heard.durable).then(|| (record, heard.changes()));
             return Registering::Member { who, readmitted: readmitted && holds, duplicate, put };
         }
-        let slot = match self.slots.take(slot, now) {
+        let slot = match self.slots.take(&record, slot, now) {
             Ok(slot) => slot,
             Err(why) => return Registering::NoSlot(why),
         };
@@ -221,7 +224,7 @@ impl Live {
             heard.record = InstanceRecord { fence_heard, ..record };
         } else if !heard.durable {
             self.members.remove(who);
-            self.slots.give_back(record.writer_slot);
+            self.slots.give_back(&record);
         } else {
             // Perhaps the store has it, perhaps not: it has to register again.
             heard.doubtful |= was_readmitted;

@@ -145,8 +145,7 @@ impl Heard {
     /// starts from the file acts by their state, and with their writer slot.
     pub(super) fn has_succeeded(&self) -> impl Iterator<Item = &Who> {
         let has_rewritten = self.record.file_valid_ms > 0 && self.received > 0;
-        let itself = Who::of(&self.record);
-        self.succeeds.iter().filter(move |who| has_rewritten && **who != itself)
+        self.succeeds.iter().filter(move |who| has_rewritten && **who != Who::of(&self.record))
     }
 
     pub(super) fn admitted(&self) -> Admitted {

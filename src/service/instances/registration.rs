@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Who,
-    slots::{NoSlot, SLOTS},
+    slots::{NoSlot, SHARE, SLOTS},
 };
 use crate::{
     domain::Violation,
@@ -39,8 +39,8 @@ pub enum RegisterError {
     Full,
     /// All writer slots are taken or rest.
     #[error(
-        "all {SLOTS} writer slots are taken, or rest because their process ended less than a minute ago: the next one \
-             is free in {} s; register again then",
+        "all {SLOTS} writer slots are taken, or rest because their process ended a short time ago: the next one is free in \
+             {} s. Register again then",
         seconds(*.0)
     )]
     Resting(Duration),
@@ -51,6 +51,13 @@ pub enum RegisterError {
         seconds(*.0)
     )]
     Restored(Duration),
+    /// Its token or service has its part of the writer slots.
+    #[error(
+        "{0} has {SHARE} of the {SLOTS} writer slots, which is the limit of one token or service. The slots of processes \
+             that ended a short time ago count as well. Wait a minute, stop processes, evict instances that are dead \
+             (cutover instances), or give each service a token of its own"
+    )]
+    Share(String),
     /// Another token speaks for it.
     #[error(
         "instance {instance} registered with token {token}, and only that token speaks for it while it is valid. Give \
@@ -76,6 +83,7 @@ impl From<NoSlot> for RegisterError {
             NoSlot::Taken => Self::Full,
             NoSlot::Resting(wait) => Self::Resting(wait),
             NoSlot::Restored(wait) => Self::Restored(wait),
+            NoSlot::Share(holder) => Self::Share(holder),
         }
     }
 }
@@ -137,6 +145,7 @@ mod tests {
         for (why, told) in [
             (NoSlot::Restored(wait), "was restored from a backup: new processes can register in 42 s"),
             (NoSlot::Resting(wait), "the next one is free in 42 s"),
+            (NoSlot::Share("token orders".to_owned()), "token orders has 12288 of the 16384 writer slots"),
             (NoSlot::Taken, "evict instances that are dead (cutover instances)"),
         ] {
             let text = RegisterError::from(why).to_string();

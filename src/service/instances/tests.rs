@@ -10,6 +10,7 @@ mod slots;
 use std::time::Duration;
 
 use cutover_clock::Instant;
+use cutover_store::Version;
 
 use super::{
     super::lease::{FORGOTTEN, LEASE},
@@ -149,6 +150,7 @@ fn asking(id: &str, incarnation: u64) -> Asking {
         instance_id: id.to_owned(),
         service: "orders-api".to_owned(),
         incarnation,
+        version_layout: Version::LAYOUT,
         drain_ms: DRAIN.as_millis() as u32,
         file_valid_ms: FILE.as_millis() as u32,
         ..InstanceRecord::default()

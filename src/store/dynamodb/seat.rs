@@ -17,7 +17,9 @@ use crate::store::{Error, Seat, SeatStore, Term};
 
 /// What this program reads and writes: items, documents and records. Raise it if an older program would misread or drop
 /// something. That one never leads again after this one has led.
-pub(super) const FORMAT: u64 = 1;
+///
+/// 2: an instance says how it splits versions, as in the SQL stores' format 3.
+pub(super) const FORMAT: u64 = 2;
 
 /// Pause after a transaction that another one blocked.
 const PAUSE: Duration = Duration::from_millis(10);

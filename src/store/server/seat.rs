@@ -21,7 +21,10 @@ use crate::store::{
 ///
 /// 2: documents have the tables that passes work with, and a running pass says which of them are new. Without these, a
 /// pass over other tables opens gates.
-const FORMAT: i64 = 2;
+///
+/// 3: an instance says how it splits versions. An older program would give a process of layout 0 a slot with which a process of
+/// layout 1 could stamp the same version.
+pub(super) const FORMAT: i64 = 3;
 
 /// The table of the row.
 const LEADER: &str = "leader";

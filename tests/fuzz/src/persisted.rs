@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 use cutover_client::{
     clock,
     persisted::{PersistedError, Saving, encode, parse},
+    store::Version,
 };
 use cutover_core::{
     routing::Snapshot,
@@ -39,7 +40,7 @@ fn check(bytes: &[u8]) {
         }
         Err(_) => return,
     };
-    assert!(read.writer_slot < 4_096);
+    assert!(read.writer_slot < Version::SLOTS);
     assert!(read.heard.elapsed() <= read.valid + Duration::from_secs(60), "it has expired");
 
     let saving = Saving {

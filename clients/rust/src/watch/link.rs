@@ -17,6 +17,7 @@ use crate::{
     persisted::{self, Persisted},
     routing::Snapshot,
     stamp::Stamper,
+    store::Version,
 };
 
 /// Where the snapshot in use came from.
@@ -92,12 +93,12 @@ pub(crate) struct Held {
 impl Link {
     pub(crate) fn new(keeps_file: bool) -> Self {
         // Until the controller assigns one, a random slot makes equal versions unlikely.
-        let slot = rand::random_range(0..4_096);
+        let slot = rand::random_range(0..Version::SLOTS);
         Self {
             start: watch::Sender::new(Start::Waiting),
             session: watch::Sender::new(None),
             writer_slot: AtomicU16::new(slot),
-            stamper: Arc::new(Stamper::new(slot).expect("a slot is below 4096")),
+            stamper: Arc::new(Stamper::new(slot).expect("a slot is below 16384")),
             forgotten: watch::Sender::new(0),
             keeps_file,
             state: Mutex::default(),
@@ -149,7 +150,7 @@ impl Link {
 
     fn set_slot(&self, writer_slot: u16) {
         self.writer_slot.store(writer_slot, Ordering::Relaxed);
-        self.stamper.set_slot(writer_slot).expect("whoever reads one refuses slots of 4096 and above");
+        self.stamper.set_slot(writer_slot).expect("whoever reads one refuses slots of 16384 and above");
     }
 
     /// The last admission that the controller assigned. 0: none.

@@ -18,6 +18,7 @@ use crate::{
     address::{FindError, Found, told},
     clock, host,
     routing::Mutation,
+    store::Version,
     wire::{Assembly, MESSAGE_MAX_BYTES, Misfit},
     words::{describe, explain},
 };
@@ -27,9 +28,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// A session that lasted this long was healthy: the next attempt counts as the first.
 const HEALTHY: Duration = Duration::from_secs(10);
-
-/// Number of writer slots.
-const WRITER_SLOTS: u32 = 4_096;
 
 /// This instance, as the controller knows it.
 #[derive(Clone, Debug)]
@@ -199,6 +197,7 @@ impl Watcher {
             succeeds: self.identity.succeeds.clone(),
             writer_slot: held.as_ref().map(|_| self.link.writer_slot().into()),
             held_seal: held.as_ref().map_or_else(String::new, |held| held.seal.clone()),
+            version_layout: Version::LAYOUT,
         };
         let mut client =
             RoutingServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_MAX_BYTES);
@@ -242,8 +241,8 @@ impl Watcher {
         channel: AuthorizedChannel,
         asked: clock::Instant,
     ) -> Result<Receiving, Ended> {
-        if registered.writer_slot >= WRITER_SLOTS {
-            return Err(Ended::Protocol("a writer slot is below 4096"));
+        if registered.writer_slot >= u32::from(Version::SLOTS) {
+            return Err(Ended::Protocol("a writer slot is below 16384"));
         }
         self.sessions += 1;
         // The current state comes from a time when the controller did not wait for this instance. In this

@@ -43,6 +43,7 @@ async fn a_start_waits_for_the_whole_snapshot() {
     let request = &stream.request;
     assert_eq!((request.service.as_str(), request.last_revision), ("orders-api", 0));
     assert!(request.instance_id.starts_with("orders-api-"), "{}", request.instance_id);
+    assert_eq!(request.version_layout, 1, "14 bits of slot");
 }
 
 /// The controller has registered it, so it would wait for it.

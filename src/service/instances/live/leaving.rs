@@ -55,11 +55,7 @@ impl Live {
 
     pub(in super::super) fn remove(&mut self, who: &Who, now: Instant) -> bool {
         let Some(removed) = self.members.remove(who) else { return false };
-        let slot = removed.record.writer_slot;
-        // After a failure of the store two may have it.
-        if !self.members.values().any(|heard| heard.record.writer_slot == slot) {
-            self.slots.free(&removed.record, now);
-        }
+        self.slots.free(&removed.record, now);
         true
     }
 
@@ -146,7 +142,7 @@ impl Live {
         let mut due = Due::default();
         let succeeded = self.succeeded();
         for (who, heard) in &self.members {
-            if self.ending_of(who, heard, &succeeded, fences, now).is_some() {
+            if self.ending_of(who, heard, || succeeded.contains(who), fences, now).is_some() {
                 due.over.push(heard.admitted());
             } else if fences.newest.is_some()
                 && !heard.is_being_given_up()
@@ -167,7 +163,8 @@ impl Live {
     ) -> Option<Ending> {
         let (who, heard) = self.members.get_key_value(&admitted.who)?;
         let is_same = heard.record.admission == admitted.admission;
-        is_same.then(|| self.ending_of(who, heard, &self.succeeded(), fences, now)).flatten()
+        let is_succeeded = || self.succeeded().contains(who);
+        is_same.then(|| self.ending_of(who, heard, is_succeeded, fences, now)).flatten()
     }
 
     fn succeeded(&self) -> BTreeSet<&Who> {
@@ -178,14 +175,15 @@ impl Live {
         &self,
         who: &Who,
         heard: &Heard,
-        succeeded: &BTreeSet<&Who>,
+        is_succeeded: impl FnOnce() -> bool,
         fences: &Fences,
         now: Instant,
     ) -> Option<Ending> {
         let silent = self.silent(heard, now);
         let file_is_over = heard.record.parked && heard.file_age(now) >= heard.file_valid();
         let is_forgotten = heard.may_act_nowhere(fences, now) && silent >= FORGOTTEN;
-        if succeeded.contains(who) || file_is_over || is_forgotten {
+        // The last one looks at all members.
+        if file_is_over || is_forgotten || is_succeeded() {
             return Some(Ending::Remove);
         }
         // Only one process may use an id at a time: if another is connected, a silent one has ended.

@@ -1,10 +1,12 @@
 //! Stories of writer slots.
 
+use std::collections::BTreeSet;
+
 use super::{
-    super::slots::{NoSlot, SLOTS},
+    super::slots::{NoSlot, SHARE, SLOTS, Slots},
     *,
 };
-use crate::store::ALL_FREE_SLOTS;
+use crate::{domain::Credential, store::ALL_FREE_SLOTS};
 
 fn slot(world: &World, who: &Who) -> u16 {
     world.live.members[who].record.writer_slot
@@ -155,10 +157,104 @@ fn a_slot_that_rests_for_another_process_is_not_kept() {
 }
 
 #[test]
+fn every_slot_is_given_once() {
+    let mut slots = Slots::new(&[], &[], Instant::now());
+    let record = |id: u64| InstanceRecord { service: format!("service-{}", id % 2), ..asking("a", 1).record };
+    let given: BTreeSet<u16> = (0..u64::from(SLOTS))
+        .map(|id| slots.take(&record(id), None, Instant::now()).expect("one for each process"))
+        .collect();
+    assert_eq!(given.len(), usize::from(SLOTS));
+    assert_eq!(slots.take(&record(0), None, Instant::now()), Err(NoSlot::Taken));
+}
+
+/// A process of an earlier SDK, with 10 bits of counter and 12 of slot.
+fn earlier(id: &str) -> Asking {
+    let record = InstanceRecord { version_layout: 0, ..asking(id, 1).record };
+    Asking { record, ..Asking::default() }
+}
+
+/// Every version of one millisecond that a process of a layout can stamp, without the time.
+fn versions(slot: u16, layout: u32) -> BTreeSet<u32> {
+    let (counter_bits, slot_bits) = if layout == 0 { (10, 12) } else { (8, 14) };
+    (0..1 << counter_bits).map(|counter| counter << slot_bits | u32::from(slot)).collect()
+}
+
+#[test]
+fn processes_with_different_layouts_never_stamp_one_version() {
+    let (mut world, used) =
+        (World::new(), |id, slot| Asking { slot: Some(slot), holds: true, ..asking(id, 1) });
+    let mut given = Vec::new();
+    // Those that come back with a slot of the other layout, too.
+    for asks in [earlier("a"), asking("b", 1), used("c", 4_096), earlier("d"), used("e", 4_100), earlier("f")]
+    {
+        let layout = asks.record.version_layout;
+        let (who, ..) = world.register(asks);
+        given.push(versions(slot(&world, &who), layout));
+    }
+    let all: BTreeSet<u32> = given.iter().flatten().copied().collect();
+    assert_eq!(all.len(), given.iter().map(BTreeSet::len).sum::<usize>(), "no version is of two");
+    let slots = ["a", "b", "c", "d", "e", "f"].map(|id| slot(&world, &Who::new(id.to_owned(), 1)));
+    assert_eq!(slots, [0, 1, 2, 3, 4_100, 5], "4 has the lower bits of 4100");
+}
+
+#[test]
+fn what_an_earlier_sdk_had_rests_and_stays_taken_over_restarts() {
+    let mut world = World::new();
+    let (first, ..) = world.register(earlier("one"));
+    let back = |id: &str, slot| Asking { slot: Some(slot), holds: true, ..asking(id, 1) };
+    world.restart();
+    let (second, ..) = world.register(back("two", 8_192));
+    assert_eq!([&first, &second].map(|who| slot(&world, who)), [0, 1], "it stamps as with 8192");
+    let resting = world.live.members[&first].record.resting();
+    assert!(world.live.remove(&first, world.now));
+    let (third, ..) = world.register(back("three", 4_096));
+    assert_eq!(slot(&world, &third), 2);
+    let mut restarted = Slots::new(&[], &[resting], world.now);
+    assert_eq!(restarted.take(&asking("three", 1).record, Some(4_096), world.now), Ok(1));
+    world.pass(REST);
+    assert_eq!(world.live.take_due(&world.fences, world.now).rested, [0, 4_096, 8_192, 12_288]);
+    let (fourth, ..) = world.register(back("four", 12_288));
+    assert_eq!(slot(&world, &fourth), 12_288);
+    let mut full = Slots::new(&[world.live.members[&second].record.clone()], &[], world.now);
+    assert_eq!(full.take(&earlier("five").record, Some(1), world.now), Ok(0), "its lower bits are another's");
+    assert_eq!(full.take(&earlier("six").record, Some(4_098), world.now), Ok(2), "it has 12 bits of slot");
+}
+
+#[test]
+fn a_process_that_an_earlier_controller_registered_keeps_all_that_it_had() {
+    let mut world = World::new();
+    let (one, ..) = world.register(earlier("one"));
+    // An earlier controller stored no layout. Now the process says that it has the newest one.
+    world.register(asking("one", 1));
+    assert_eq!(world.live.members[&one].record.version_layout, 0);
+    assert!(world.live.remove(&one, world.now));
+    world.pass(REST);
+    assert_eq!(world.live.take_due(&world.fences, world.now).rested.len(), 4, "none is lost");
+}
+
+#[test]
+fn a_slot_that_two_members_have_is_free_when_both_have_gone() {
+    let [one, two] = ["one", "two"].map(|id| asking(id, 1).record);
+    let now = Instant::now();
+    // The store had failed, and has both, and that the slot rests.
+    let mut slots = Slots::new(&[one.clone(), two.clone()], &[one.resting()], now);
+    assert_eq!(slots.rested(now + REST), [0]);
+    slots.free(&one, now);
+    assert!(slots.rested(now + 2 * REST).is_empty());
+    assert_eq!(slots.take(&asking("three", 1).record, Some(0), now), Ok(1), "the second still has it");
+    slots.free(&two, now);
+    assert_eq!(slots.rested(now + 2 * REST), [0]);
+    assert_eq!(slots.take(&asking("four", 1).record, None, now), Ok(0));
+}
+
+#[test]
 fn crashed_instances_that_may_act_nowhere_give_their_slots_back() {
     let mut world = World::new();
     for incarnation in 1..=u64::from(SLOTS) {
-        let (who, ..) = world.register(asking("one", incarnation));
+        let service = format!("service-{}", incarnation % 2);
+        let id = if incarnation == 1 { "one".to_owned() } else { format!("instance-{incarnation}") };
+        let record = InstanceRecord { service, ..asking(&id, incarnation).record };
+        let (who, ..) = world.register(Asking { record, ..Asking::default() });
         world.disconnect(&who);
         assert!(world.report(&who, 7), "it has the fence");
     }
@@ -194,4 +290,57 @@ fn who_may_still_act_somewhere_keeps_its_slot() {
         assert_eq!(world.tick(), (1, 0));
         assert_eq!(world.tick(), (0, 0), "{fences:?}");
     }
+}
+
+/// A service in a crash loop, or whoever has its token, shuts only itself out.
+#[test]
+fn one_token_or_service_gets_a_part_of_the_slots() {
+    let of = |token: Option<&str>, service: &str, id: &str, incarnation| {
+        let credential = |token: &str| Credential { token: token.to_owned(), hash: token.to_owned() };
+        let record = InstanceRecord {
+            service: service.to_owned(),
+            credential: token.map(credential),
+            ..asking(id, incarnation).record
+        };
+        Asking { record, ..Asking::default() }
+    };
+    for (token, holder) in [(Some("orders"), "token orders"), (None, "service a")] {
+        let mut world = World::new();
+        let member = |at: u64| of(token, "a", &format!("a-{at}"), 1);
+        let members: Vec<Who> = (1..=SHARE as u64).map(|at| world.register(member(at)).0).collect();
+        // With a token, the name of the service is anybody's choice.
+        let service = if token.is_some() { "b" } else { "a" };
+        let more = || of(token, service, "b", 1);
+        assert_eq!(refused(&mut world, more()), NoSlot::Share(holder.to_owned()));
+        world.register(member(2)); // It has its slot.
+        world.register(of(token.map(|_| "users"), "users", "c", 1));
+        assert!(world.live.remove(&members[0], world.now));
+        assert_eq!(refused(&mut world, more()), NoSlot::Share(holder.to_owned()), "a slot that rests counts");
+        world.pass(REST);
+        assert_eq!(world.live.take_due(&world.fences, world.now).rested, [0]);
+        world.register(more());
+        assert_eq!(refused(&mut world, of(token, "a", "d", 1)), NoSlot::Share(holder.to_owned()));
+        // Another controller leads. It knows whose the slots are that rest.
+        let resting = world.live.members[&members[1]].record.resting();
+        assert!(world.live.remove(&members[1], world.now));
+        let records = world.live.members.values().map(|heard| heard.record.clone()).chain([resting]);
+        world.live = Live::new(records.collect(), world.now, world.steady_ms);
+        assert_eq!(refused(&mut world, of(token, "a", "d", 1)), NoSlot::Share(holder.to_owned()));
+    }
+}
+
+#[test]
+fn a_process_with_another_token_counts_for_that() {
+    let mut world = World::new();
+    let by = |token: &str, at: usize| {
+        let credential = Some(Credential { token: token.to_owned(), hash: token.to_owned() });
+        let record = InstanceRecord { credential, ..asking(&format!("a-{at}"), 1).record };
+        Asking { record, ..Asking::default() }
+    };
+    (0..SHARE).for_each(|at| _ = world.register(asking(&format!("a-{at}"), 1)));
+    assert_eq!(refused(&mut world, asking("b", 1)), NoSlot::Share("service orders-api".to_owned()));
+    // Tokens are introduced.
+    (0..SHARE).for_each(|at| _ = world.register(by("orders", at)));
+    assert_eq!(refused(&mut world, by("orders", SHARE)), NoSlot::Share("token orders".to_owned()));
+    world.register(asking("b", 1));
 }
