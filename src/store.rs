@@ -286,6 +286,10 @@ pub enum Inspected {
     },
     /// A database or a table that several controllers share.
     Shared {
+        /// The version of its tables, and the one that this program makes. `None`: it has no tables of several versions.
+        schema: Option<(i64, i64)>,
+        /// What the newest program that has led there writes, and what this one does.
+        format: (u64, u64),
         /// Newest committed revision.
         revision: u64,
         /// Who leads.

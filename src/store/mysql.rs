@@ -121,6 +121,7 @@ impl Dialect for MySql {
     const FENCE: &'static str = "fence";
     // Both servers know this form.
     const SHARED: &'static str = "LOCK IN SHARE MODE";
+    const SCHEMA: &'static str = migrations::STORED;
     // In each statement, so that the server that executes it answers, whatever is in between. Each kind of server reads its own
     // comment. MariaDB has no id of its data, but servers that replicate from each other have different numbers.
     const DATABASE: &'static str = "/*M! concat('server_id ', @@global.server_id) */ /*!50708 concat('server_uuid ', @@global.server_uuid) */";
@@ -128,6 +129,10 @@ impl Dialect for MySql {
     const BY_REQUEST: &'static str = "request_key = ?";
     const NOTE_USED: &'static str = "UPDATE {list} STRAIGHT_JOIN tokens ON tokens.id = put.id
         SET tokens.used_ms = greatest(tokens.used_ms, put.at_ms)";
+
+    fn newest_schema() -> i64 {
+        migrations::NEWEST
+    }
 
     fn begin(&self, size: Size) -> Cow<'static, str> {
         session::begin(size).into()

@@ -118,8 +118,13 @@ impl Dialect for Postgres {
     const SHARED: &'static str = "FOR KEY SHARE";
     const DATABASE: &'static str = "current_setting('cutover.database', true)";
     const INTEGER: &'static str = "BIGINT";
+    const SCHEMA: &'static str = "SELECT coalesce(max(version), 0) AS version FROM _sqlx_migrations";
     const BY_REQUEST: &'static str = "request_id <> '' AND request_id = ?";
     const NOTE_USED: &'static str = "UPDATE tokens SET used_ms = greatest(tokens.used_ms, put.at_ms) FROM {list} WHERE tokens.id = put.id";
+
+    fn newest_schema() -> i64 {
+        migrations::newest()
+    }
 
     fn begin(&self, size: Size) -> Cow<'static, str> {
         match idle_ms(size) {

@@ -16,8 +16,12 @@ pub(super) async fn check(url: &str, report: &mut Report) {
             of_schema(schema, known, report);
             of_disk(free_bytes, report);
         }
-        Ok(Inspected::Shared { revision, leader, is_renewed }) => {
+        Ok(Inspected::Shared { schema, format, revision, leader, is_renewed }) => {
             report.ok(format!("it answers, at revision {revision}"));
+            if let Some((schema, known)) = schema {
+                of_schema(schema, known, report);
+            }
+            of_format(format, report);
             of_leader(&leader, is_renewed, report);
         }
         Err(error) => report.fail(error.to_string(), ""),
@@ -34,6 +38,17 @@ fn of_schema(schema: i64, known: i64, report: &mut Report) {
         Ordering::Greater => report.fail(
             format!("schema {schema} was made by a newer cutover; this version knows {known}"),
             "Run the newer version",
+        ),
+    }
+}
+
+/// A newer one is reported as a failure to look: nobody but a newer version may lead there.
+fn of_format((format, known): (u64, u64), report: &mut Report) {
+    match format {
+        _ if format == known => report.ok(format!("format {format}, the newest")),
+        _ => report.warn(
+            format!("format {format}, and this version's is {known}"),
+            "Once a controller of this version has led, older ones never lead again",
         ),
     }
 }

@@ -61,8 +61,9 @@ pub(in crate::store) async fn inspect(url: &str) -> Result<Inspected, OpenError>
         return Err(OpenError::unmade(&table.place));
     };
     let revision = counter.number("revision")?;
+    let format = (table.always(&seat_key()).await?.number("format")?, FORMAT);
     let (leader, is_renewed) = look(&TableSeat { table: Arc::new(table) }).await?;
-    Ok(Inspected::Shared { revision, leader, is_renewed })
+    Ok(Inspected::Shared { schema: None, format, revision, leader, is_renewed })
 }
 
 /// The table that a URL names, and whether to create it.

@@ -15,9 +15,12 @@ use crate::store::{
 
 /// Each version's statements.
 const VERSIONS: [(i64, &str); 1] = [(1, include_str!("../../../migrations/mysql/0001_initial.sql"))];
-const NEWEST: i64 = VERSIONS[VERSIONS.len() - 1].0;
+pub(super) const NEWEST: i64 = VERSIONS[VERSIONS.len() - 1].0;
 /// The table that says which versions are there. It is made first, so it marks a database as the controller's.
 const SCHEMA: &str = "cutover_schema";
+
+pub(super) const STORED: &str =
+    "SELECT CAST(coalesce(max(version), 0) AS SIGNED) AS version FROM cutover_schema";
 
 /// Waits for whoever makes tables at the same time. The lock ends with the session. Any user of the server can take it, so
 /// nobody takes it who has nothing to make.

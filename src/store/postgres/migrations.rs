@@ -105,10 +105,14 @@ async fn migrate(
 }
 
 async fn is_older(tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let newest = migrator().iter().map(|migration| migration.version).max();
     let stored: Option<i64> =
         sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(tx).await?;
-    Ok(stored < newest)
+    Ok(stored < Some(newest()))
+}
+
+/// The version that this program makes.
+pub(super) fn newest() -> i64 {
+    migrator().iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
 fn migrator() -> Migrator {

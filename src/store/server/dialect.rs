@@ -61,6 +61,12 @@ pub(in crate::store) trait Dialect: fmt::Debug + Send + Sync + Sized + 'static {
     /// Raises `used_ms` of the tokens in a list with `id` and `at_ms`.
     const NOTE_USED: &'static str;
 
+    /// Reads the version of the tables, as `version`.
+    const SCHEMA: &'static str;
+
+    /// The version of the tables that this program makes.
+    fn newest_schema() -> i64;
+
     /// Begins a transaction that writes so much. The server ends it if this process is silent.
     fn begin(&self, size: Size) -> Cow<'static, str>;
 

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use sqlx::Connection as _;
 
 use super::{
-    ServerStore, connections::Connections, dialect::Dialect, seat::ServerSeat, statement::Statement,
+    ServerStore,
+    connections::Connections,
+    dialect::Dialect,
+    seat::{FORMAT, ServerSeat},
+    statement::Statement,
 };
 use crate::store::{Inspected, OpenError, lease::look, sql::row::Columns as _};
 
@@ -24,11 +28,22 @@ impl<D: Dialect> ServerStore<D> {
             D::failed(&error).into_open_error(&place)
         };
         let mut first = Connections::new(&dialect, 1).another().await.map_err(failed)?;
-        let counter = first.row(Statement::new("SELECT revision FROM counter")).await;
+        let counter = first.row(Statement::new("SELECT revision, format FROM counter, leader")).await;
+        let schema = first.row(Statement::new(D::SCHEMA)).await;
         drop(first.inner.close().await);
-        let revision = counter.and_then(|row| row.get_int("revision")).map_err(failed)?;
+        let counter = counter.map_err(failed)?;
+        let number = |name| counter.get_int(name).map(i64::cast_unsigned).map_err(failed);
+        let format = (number("format")?, FORMAT.cast_unsigned());
+        let revision = number("revision")?;
+        let schema = schema.and_then(|row| row.get_int("version")).map_err(failed)?;
         let seat = ServerSeat { place: place.clone(), connection: Connections::new(&dialect, 1) };
         let (leader, is_renewed) = look(&seat).await?;
-        Ok(Inspected::Shared { revision: revision.cast_unsigned(), leader, is_renewed })
+        Ok(Inspected::Shared {
+            schema: Some((schema, D::newest_schema())),
+            format,
+            revision,
+            leader,
+            is_renewed,
+        })
     }
 }

@@ -266,7 +266,12 @@ async fn doctor_tells_who_leads_a_shared_store(kind: Kind) {
     leader(std::slice::from_ref(&replica)).await;
     create(&replica).await;
     let (said, name) = (look().await, name_of(&replica));
+    let versions = match kind {
+        Kind::DynamoDb => "revision 1\n  ok       format 2, the newest\n",
+        _ => "revision 1\n  ok       schema 1, the newest\n  ok       format 3, the newest\n",
+    };
     for part in [
+        versions,
         "  ok       it answers, at revision 1\n",
         &format!("  ok       {name} leads, and renews its lease\n"),
     ] {
