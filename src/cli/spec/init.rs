@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use cutover_store::{
     Described, Referencing, Store, StoreError,
     mapping::{KeyType, Versions},
-    spec::{Draft, DraftSide, Missing, OpenError, Sample, Spec, StoreUrl, TableHas, column_name},
+    spec::{Draft, DraftSide, Missing, OpenError, Sample, Secret, Spec, StoreUrl, TableHas, column_name},
 };
 use serde_json::json;
 
@@ -25,7 +25,7 @@ use crate::jobs::{
     side::Side,
 };
 
-/// Where the draft expects the passwords, if the urls have some.
+/// Where the passwords are, here and for the draft.
 const PASSWORD_ENV: [&str; 2] = ["CUTOVER_SOURCE_PASSWORD", "CUTOVER_TARGET_PASSWORD"];
 /// Times that other types are tried for columns whose values do not have the first one.
 const ROUNDS: usize = 8;
@@ -33,11 +33,11 @@ const ROUNDS: usize = 8;
 /// What `spec init` takes.
 #[derive(Debug, clap::Args)]
 pub(in super::super) struct Init {
-    /// The table that has the records: dynamodb://TABLE?region=eu-west-1, or as in a spec with ?table=NAME. A password in
-    /// it is not printed
+    /// The table that has the records: dynamodb://TABLE?region=eu-west-1, or as in a spec with ?table=NAME. Its
+    /// password comes from CUTOVER_SOURCE_PASSWORD
     #[arg(long, value_name = "URL")]
     source: String,
-    /// Where they go, as in a spec: docs/spec.md. A password in it is not printed
+    /// Where they go, as in a spec: docs/spec.md. The password comes from CUTOVER_TARGET_PASSWORD
     #[arg(long, value_name = "URL")]
     target: String,
     /// The table there; default: the source's name, in SQL in lower case
@@ -142,8 +142,10 @@ impl Init {
 
     /// Both stores, and what their tables have.
     async fn places(&self) -> anyhow::Result<(Place, Place)> {
-        let (source, from) = located("--source", &self.source)?;
-        let (target, to) = located("--target", &self.target)?;
+        let [of_source, of_target] = PASSWORD_ENV;
+        let secret = |name: &str| std::env::var(name).ok().filter(|it| !it.is_empty()).map(Secret::new);
+        let (source, from) = located("--source", &self.source, of_source, secret(of_source))?;
+        let (target, to) = located("--target", &self.target, of_target, secret(of_target))?;
         let Some(from) = from else {
             return Err(Failure::usage("--source: name the table: add ?table=NAME").into());
         };
@@ -179,11 +181,33 @@ impl Init {
     }
 }
 
-fn located(flag: &str, url: &str) -> anyhow::Result<(StoreUrl, Option<String>)> {
-    StoreUrl::parse(url).map_err(|mistakes| {
-        let all: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        Failure::usage(format!("{flag}: {}", all.join("; "))).into()
-    })
+/// A place with its password, which is in the environment.
+fn located(
+    flag: &str,
+    url: &str,
+    password_env: &str,
+    secret: Option<Secret>,
+) -> anyhow::Result<(StoreUrl, Option<String>)> {
+    let parse = |url: &str| {
+        StoreUrl::parse(url).map_err(|mistakes| {
+            let all: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            Failure::usage(format!("{flag}: {}", all.join("; ")))
+        })
+    };
+    let (place, table) = parse(url)?;
+    if place.has_password() {
+        let what = format!(
+            "{flag}: everybody on this machine can read a password on the command line (ps). Leave it out, and set \
+             {password_env}"
+        );
+        return Err(Failure::usage(what).into());
+    }
+    match secret {
+        Some(secret) if matches!(place, StoreUrl::Server { .. }) => {
+            Ok((parse(place.connect_url(Some(&secret)).expose())?.0, table))
+        }
+        _ => Ok((place, table)),
+    }
 }
 
 /// The draft, with the passwords that the urls have.

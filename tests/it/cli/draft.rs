@@ -7,8 +7,17 @@ use cutover_store::{
 use sqlx::{AssertSqlSafe, MySqlPool};
 use tempfile::TempDir;
 
-use super::{at, run};
+use super::{Said, at, run, run_with_env};
 use crate::support::server::{Controller, given};
+
+/// `spec init`, with the passwords of the urls in the environment.
+pub(super) async fn init(source: &str, target: &str, more: &[&str]) -> Said {
+    let [from, to] = [source, target].map(|url| url.replacen(":cutover@", "@", 1));
+    let args = [&["spec", "init", "--source", &from, "--target", &to], more].concat();
+    let passwords = [("CUTOVER_SOURCE_PASSWORD", source, &from), ("CUTOVER_TARGET_PASSWORD", target, &to)];
+    let passwords = passwords.iter().filter(|(_, url, shown)| url != shown);
+    run_with_env(args, &passwords.map(|(name, ..)| (*name, "cutover")).collect::<Vec<_>>()).await
+}
 
 /// The source's url, with 300 orders of three tenants.
 async fn filled(url: &str, name: &str) -> String {
@@ -44,8 +53,7 @@ async fn a_draft_moves_a_real_table() {
     let path = path.display();
     let file = format!("sqlite:{}/target.db", dir.path().display());
     for (target, migration) in [(file.as_str(), "to-file"), (mysql.as_str(), "to-server")] {
-        let said =
-            run(["spec", "init", "--source", &source, "--target", target, "--migration", migration]).await;
+        let said = init(&source, target, &["--migration", migration]).await;
         let draft = said.done();
         for part in [
             "# A draft from 300 records of the source",
@@ -70,8 +78,7 @@ async fn a_draft_moves_a_real_table() {
         at(controller, &format!("create {migration} --source one --target other")).await.done();
         let said = at(controller, &format!("backfill {path} --create-tables")).await;
         assert!(said.code == 0 && said.out.contains("300 copied"), "{said:?}");
-        let again =
-            run(["spec", "init", "--source", &source, "--target", target, "--migration", migration]).await;
+        let again = init(&source, target, &["--migration", migration]).await;
         assert!(again.done().contains("# The target has this table, and it fits."));
     }
     let said = run(["spec", "init", "--source", &source, "--target", &file, "--json"]).await.object();
@@ -89,4 +96,17 @@ async fn what_can_not_be_drafted_from_is_said() {
     assert!(said.code == 65 && said.err.contains("there is no table \"t\" in sqlite:a.db"), "{said:?}");
     let said = run(["spec", "init", "--source", "dynamodb://T?regoin=x", "--target", "sqlite:b.db"]).await;
     said.misused(&["--source: unknown parameter", "region"]);
+}
+
+#[tokio::test]
+async fn a_password_on_the_command_line_is_refused() {
+    let (with, without) = ("mysql://ada:s3cret@127.0.0.1:1/db?table=t", "sqlite:b.db?table=t");
+    for (source, target, says) in [
+        (with, without, ["--source: everybody on this machine can read", "CUTOVER_SOURCE_PASSWORD"]),
+        (without, with, ["--target: everybody on this machine can read", "CUTOVER_TARGET_PASSWORD"]),
+    ] {
+        let said = run(["spec", "init", "--source", source, "--target", target]).await;
+        assert!(!said.err.contains("s3cret"), "{said:?}");
+        said.misused(&says);
+    }
 }

@@ -22,7 +22,7 @@ fn written(dir: &TempDir, said: &str, urls: [&str; 2]) -> String {
 
 async fn init(source: &str, table: &str, target: &str, migration: &str) -> Said {
     let source = format!("{source}?table={table}");
-    run(["spec", "init", "--source", &source, "--target", target, "--migration", migration]).await
+    super::draft::init(&source, target, &["--migration", migration]).await
 }
 
 /// A draft has these parts, and with it the 200 rows move to a file.

@@ -6,7 +6,7 @@ use cutover_store::{
 };
 use tempfile::TempDir;
 
-use super::{at, draft_sql::Admin, run};
+use super::{at, draft_sql::Admin};
 use crate::support::server::{Controller, given};
 
 /// A table of 100 orders with two lines each; returns its url.
@@ -33,8 +33,7 @@ async fn orders(url: &str, name: &str) -> String {
 }
 
 async fn draft(source: &str, target: &str, table: &str) -> String {
-    let args = ["spec", "init", "--source", source, "--target", target, "--table", table, "--migration", "m"];
-    run(args).await.done()
+    super::draft::init(source, target, &["--table", table, "--migration", "m"]).await.done()
 }
 
 /// Drafts a spec for a table that is there, finds these parts in it, and moves all orders with it.

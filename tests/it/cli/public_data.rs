@@ -34,10 +34,8 @@ async fn moves(set: &Set, from: Kind, to: Kind) {
     };
     let expected = source.fill(set).await;
     let url = source.url_of_table();
-    let init =
-        ["spec", "init", "--source", &url, "--target", &target.url, "--table", &name, "--migration", "m"];
     let passwords = [("CUTOVER_SOURCE_PASSWORD", "cutover"), ("CUTOVER_TARGET_PASSWORD", "cutover")];
-    let draft = run_with_env(init, &passwords).await.done();
+    let draft = super::draft::init(&url, &target.url, &["--table", &name, "--migration", "m"]).await.done();
     let what = format!("{} from {from:?} to {to:?}", set.name);
     assert!(draft.contains("# All of them fit and come back as they are."), "{what}: {draft}");
     let path = dir.path().join("draft.toml");
