@@ -4,7 +4,7 @@ pub mod duration;
 mod endpoints;
 mod tls;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use serde::Deserialize;
 
@@ -17,8 +17,8 @@ pub use tls::{TlsFiles, TlsFlags};
 /// Flags of `cutover serve`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Serve {
-    /// TOML file with any of: store, grpc, http, http-host, http-connections-per-address, insecure,
-    /// require-tokens, tls-cert, tls-key, tls-client-ca, statsd,
+    /// TOML file with any of: store, grpc, http, http-host, http-connections-per-address,
+    /// grpc-connections-per-address, calls-per-address, insecure, require-tokens, tls-cert, tls-key, tls-client-ca, statsd,
     /// keep-history-days, keep-history-events, and the tables webhook, webhook-secret-file, slack, oidc
     #[arg(long, value_name = "FILE", env = "CUTOVER_CONFIG")]
     pub config: Option<PathBuf>,
@@ -40,6 +40,12 @@ pub struct Serve {
     /// Maximum HTTP connections from one address: more for a proxy, less for strangers [default: nine tenths of all]
     #[arg(long, value_name = "N", env = "CUTOVER_HTTP_CONNECTIONS_PER_ADDRESS")]
     pub http_connections_per_address: Option<u32>,
+    /// The same for connections to the gRPC port [default: nine tenths of all]
+    #[arg(long, value_name = "N", env = "CUTOVER_GRPC_CONNECTIONS_PER_ADDRESS")]
+    pub grpc_connections_per_address: Option<u32>,
+    /// Maximum calls a second from one address, apart from probes, watches, reports and rollbacks [default: no limit]
+    #[arg(long, value_name = "N", env = "CUTOVER_CALLS_PER_ADDRESS")]
+    pub calls_per_address: Option<u32>,
     /// Listen on addresses other than loopback although there are no tokens, or no TLS: whoever reaches them can move
     /// tenants, or read tokens on the way. The flag is one of all commands.
     #[arg(skip)]
@@ -47,6 +53,9 @@ pub struct Serve {
     /// Do not start on a store without tokens: an old backup, or a wrong path, would let everybody in
     #[arg(long, env = "CUTOVER_REQUIRE_TOKENS")]
     pub require_tokens: bool,
+    /// Let the system keep core dumps of this process, which have its tokens, keys and passwords
+    #[arg(long, env = "CUTOVER_CORE_DUMPS")]
+    pub core_dumps: bool,
     /// Files for TLS.
     #[command(flatten)]
     pub tls: TlsFlags,
@@ -65,7 +74,8 @@ pub struct Serve {
     /// Sign that webhook's messages with the secret in this file; may be repeated
     #[arg(long, value_name = "NAME=FILE")]
     pub webhook_secret_file: Vec<String>,
-    /// Post events to this Slack webhook as text; may be repeated
+    /// Post events to this Slack webhook as text; may be repeated. Whoever knows the URL can post there: better put it into the
+    /// table slack of --config
     #[arg(long, value_name = "NAME=URL")]
     pub slack: Vec<String>,
     /// Send traces to this OpenTelemetry collector's gRPC port, like http://127.0.0.1:4317 [default: off]
@@ -103,6 +113,10 @@ struct File {
     http_host: Vec<String>,
     #[serde(rename = "http-connections-per-address")]
     http_connections_per_address: Option<u32>,
+    #[serde(rename = "grpc-connections-per-address")]
+    grpc_connections_per_address: Option<u32>,
+    #[serde(rename = "calls-per-address")]
+    calls_per_address: Option<u32>,
     #[serde(default)]
     insecure: bool,
     #[serde(default, rename = "require-tokens")]
@@ -140,6 +154,10 @@ pub struct Config {
     pub http_hosts: Vec<String>,
     /// How many HTTP connections one address can have. `None`: nine tenths of all.
     pub http_connections_per_address: Option<u32>,
+    /// How many connections to the gRPC port one address can have. `None`: nine tenths of all.
+    pub grpc_connections_per_address: Option<u32>,
+    /// Maximum calls a second from one address. `None`: any number.
+    pub calls_per_address: Option<NonZeroU32>,
     /// It may listen on other addresses than loopback without tokens or TLS.
     pub insecure: bool,
     /// It does not start without tokens.
@@ -285,7 +303,12 @@ impl Config {
         let keep_history_events = serve.keep_history_events.or(file.keep_history_events).unwrap_or(1_000_000);
         let http_connections_per_address =
             serve.http_connections_per_address.or(file.http_connections_per_address);
+        let grpc_connections_per_address =
+            serve.grpc_connections_per_address.or(file.grpc_connections_per_address);
+        let calls_per_address = serve.calls_per_address.or(file.calls_per_address);
         for (flag, given, least) in [
+            ("--grpc-connections-per-address", grpc_connections_per_address.unwrap_or(1).into(), 1),
+            ("--calls-per-address", calls_per_address.unwrap_or(1).into(), 1),
             ("--http-connections-per-address", http_connections_per_address.unwrap_or(1).into(), 1),
             ("--keep-history-days", keep_history_days.into(), 1),
             ("--keep-history-events", keep_history_events, 1_000),
@@ -300,6 +323,8 @@ impl Config {
             http,
             http_hosts,
             http_connections_per_address,
+            grpc_connections_per_address,
+            calls_per_address: calls_per_address.and_then(NonZeroU32::new),
             insecure,
             require_tokens,
             tls,

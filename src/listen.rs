@@ -1,8 +1,12 @@
 //! Takes connections and serves HTTP on them. Bounds what those who open them can hold: connections, the time for a
 //! request, and the time without taking what is sent to them (docs/api.md, "Limits").
 
+mod answer;
+mod bounded;
 mod incoming;
+mod limited;
 mod places;
+mod room;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -20,7 +24,6 @@ use std::{
 };
 
 use axum::Router;
-use futures::FutureExt as _;
 use hyper::{
     Request,
     body::Incoming,
@@ -36,13 +39,15 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
-pub use incoming::incoming;
-use places::Places;
+pub use bounded::{Bounded, Peer};
+pub use incoming::{Port, incoming};
+pub use limited::{Limit, LimitCounts};
+use room::{Room, Seat};
 pub use tls::{Certified, Connection, RefusedConnection, Tls};
 
 /// Further connections at the same time that get an answer, each for one request.
@@ -150,9 +155,7 @@ pub async fn serve<L: Listener>(
 ) {
     let body = RequestBodyDeadlineLayer::new(limits.body);
     let (open, full) = (routes.open.layer(body.clone()), routes.full.layer(body));
-    let places = Places::new(limits.connections, limits.per_address);
-    let spare = Places::new(SPARE, limits.per_address.map(|_| SPARE_PER_ADDRESS));
-    let mut warned = None;
+    let mut room = Room::new(limits.connections, limits.per_address);
     let graceful = GracefulShutdown::new();
     // Dropped when it stops: handshakes end then.
     let (running, closing) = watch::channel(());
@@ -162,25 +165,12 @@ pub async fn serve<L: Listener>(
             accepted = accept(&listener) => accepted,
             () = &mut stop => break,
         };
-        let place = if places.are_taken_by(address) {
-            // The others must not wait behind it: there are places for them.
-            spare.take(address).now_or_never().flatten().map(|place| (place, true))
-        } else {
-            tokio::select! {
-                biased;
-                Some(place) = places.take(address) => Some((place, false)),
-                // It waits in the socket's queue, rather than being closed: it may be urgent.
-                place = spare.take(address) => place.map(|place| (place, true)),
-                () = &mut stop => break,
-            }
+        let seat = tokio::select! {
+            biased;
+            seat = room.seat(address) => seat,
+            () = &mut stop => break,
         };
-        let is_refused = !matches!(place, Some((_, false)));
-        if is_refused && warned.is_none_or(|at: Instant| at.elapsed() > WARN_EVERY) {
-            warned = Some(Instant::now());
-            let Limits { connections, per_address, .. } = limits;
-            tracing::warn!(connections, per_address, ?address, "connections are refused: a limit is reached");
-        }
-        let Some((place, is_spare)) = place else { continue };
+        let Some(Seat { place, is_spare }) = seat else { continue };
         let app = if is_spare { full.clone() } else { open.clone() };
         if let Err(error) = L::bound(&connection, limits.unsent) {
             tracing::debug!(%error, "a connection ended before it was served");
@@ -206,6 +196,9 @@ pub async fn serve<L: Listener>(
                 begun.store(true, Ordering::Relaxed);
                 if is_certified {
                     request.extensions_mut().insert(Certified);
+                }
+                if let Some(address) = address {
+                    request.extensions_mut().insert(Peer::new(address));
                 }
                 app.call(request)
             });

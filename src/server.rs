@@ -1,6 +1,8 @@
 //! The composition root: the only file that names every layer of the controller.
 
 mod access;
+mod bounds;
+mod core_dumps;
 mod error;
 mod files;
 mod gate;
@@ -23,13 +25,11 @@ use tokio::{
     net::TcpListener,
     sync::watch,
 };
-use tonic::{
-    Status,
-    transport::{Server, server::Connected},
-};
+use tonic::{Status, transport::server::Connected};
 
 use access::Access;
 pub use access::{bearer, create_admin};
+use bounds::Bounds;
 pub use error::Error;
 pub use files::raise_limit as raise_file_limit;
 use gate::{DEPOSED, Gate, PUT_BACK, STOPS};
@@ -47,13 +47,13 @@ use crate::{
     config::{Config, Serve},
     grpc::{self, Services},
     http,
-    listen::{self, RefusedConnection},
+    listen::{self, LimitCounts, RefusedConnection},
     service::{
         Decider, Entry, Guards, HistoryLimits, InstanceRecord, Instances, Notify, Operate, Passes, Plans,
         RefusedBy, Registry, Tokens, Vitals, Windows, compaction, windows,
     },
     store::{self, Store},
-    telemetry::{now_ms, prometheus, statsd},
+    telemetry::{LimitsView, now_ms, prometheus, statsd},
 };
 
 /// Interval between checks for commits made elsewhere.
@@ -63,6 +63,10 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// `cutover serve`: runs until SIGINT or SIGTERM.
 pub async fn serve(serve: Serve) -> Result<(), Error> {
+    // Before any secret is read.
+    if !serve.core_dumps {
+        core_dumps::forbid();
+    }
     let config = Config::load(serve)?;
     let listeners = Listeners::bind(&config).await?;
     run(config, listeners, stop_signal()).await
@@ -91,11 +95,15 @@ pub async fn run(
     let config = Config { require_tokens: config.require_tokens || has_tokens, ..config };
     let (grpc, http) = (grpc.to_string(), http.to_string());
     let (tls, place) = (config.tls.is_some(), store::shown_store(&config.store).into_owned());
+    let limited = Arc::new(LimitCounts::default());
+    files::warn_of_few(files::raise_limit());
     let open = |config: &Config| {
         let sockets = listeners.again(config)?;
         let tls = certificates.as_ref().map(|certificates| certificates.grpc.clone());
         let http = Http { listener: sockets.http, certificates: certificates.clone() };
-        Ok(Ports { connections: listen::incoming(sockets.grpc, tls), http: Some(http) })
+        let port = listeners::port(config, files::raise_limit(), tls, limited.clone());
+        let connections = listen::incoming(sockets.grpc, port);
+        Ok(Ports { connections, http: Some(http), limited: limited.clone() })
     };
     let leads = || {
         tracing::info!(grpc, http, tls, store = place, "serving");
@@ -117,7 +125,7 @@ where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     E: Into<tonic::codegen::StdError>,
 {
-    let open = |_: &Config| Ok(Ports { connections: connections(), http: None });
+    let open = |_: &Config| Ok(Ports { connections: connections(), http: None, limited: Arc::default() });
     turns::run(config, store, open, || {}, shutdown).await
 }
 
@@ -133,7 +141,8 @@ where
     E: Into<tonic::codegen::StdError>,
 {
     let mut leading = Leading::keep(store.lease());
-    run_with(config, store, Ports { connections, http: None }, shutdown, &mut leading).await
+    let ports = Ports { connections, http: None, limited: Arc::default() };
+    run_with(config, store, ports, shutdown, &mut leading).await
 }
 
 /// `leading` is renewed while the store is read, and until everything has ended.
@@ -226,7 +235,19 @@ where
         async move { operate.take_steps().await }
     });
 
-    let (connections, http, certificates) = ports.parts();
+    let bounds = Bounds::new(&config, ports.limited.clone());
+    let (connections, limited, http, certificates) = ports.parts();
+    tasks.spawn("limits", bounds.clone().keep());
+    tasks.spawn("refused by limits", {
+        let (mut refused, tokens) = (limited.last(), tokens.clone());
+        async move {
+            while refused.changed().await.is_ok() {
+                if let Some(RefusedConnection { address, why }) = refused.borrow_and_update().clone() {
+                    tokens.refusals().note_process(RefusedBy::Limit { address }, &why);
+                }
+            }
+        }
+    });
     if let Some(certificates) = &certificates {
         tasks.spawn("certificate", certificates.clone().keep());
         let (mut refused, tokens) = (certificates.grpc.last_refused(), tokens.clone());
@@ -254,7 +275,9 @@ where
             let refused = tokens.refusals().counts();
             let tls = certificates.as_ref().map(|certificates| certificates.view());
             let keys_read_s = tokens.provider().map(|provider| provider.keys_read_s());
-            prometheus::text(ingest.view(now_ms()), gauges(), notify.deliveries(), refused, tls, keys_read_s)
+            let limits = LimitsView { connections: limited.connections(), refused: limited.refused() };
+            let view = ingest.view(now_ms());
+            prometheus::text(view, gauges(), notify.deliveries(), refused, limits, tls, keys_read_s)
         }
     };
     let ready = web::ready(store.clone(), tasks.down());
@@ -281,7 +304,12 @@ where
         let limits = http::limits(files::raise_limit(), config.http_connections_per_address);
         let decider = Arc::new(decider);
         let (api, decisions) = (api::router(routes.clone(), decider.clone())?, api::evaluate_one(decider));
-        let checks = web::Checks { gate: &gate, access: &access, certificates: certificates.as_ref() };
+        let checks = web::Checks {
+            gate: &gate,
+            access: &access,
+            bounds: &bounds,
+            certificates: certificates.as_ref(),
+        };
         let app = web::routes(&config, api, decisions, http::router(metrics, ready), &checks, &limits);
         let tls = certificates.map(|certificates| certificates.http.clone());
         tasks.spawn("HTTP", async move {
@@ -292,11 +320,12 @@ where
     } else {
         drop(http_served);
     }
-    let services = access.before(routes.into_axum_router(), Status::into_http);
+    let services = bounds.within(routes.into_axum_router(), Status::into_http);
+    let services = access.before(services, Status::into_http);
+    let services = bounds.before(services, Status::into_http);
     let services = identity::of_leader(services, registry.clone());
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
-    let server = Server::builder()
-        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+    let server = bounds::server()
         .add_routes(gate.before(services, Status::into_http).into())
         .serve_with_incoming_shutdown(connections, async {
             let _ = end.await;

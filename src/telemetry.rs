@@ -18,6 +18,15 @@ pub use ingest::{Accepted, Ingest, RefusedReport, Taken};
 pub use reading::SLOTS;
 pub use tally::{Known, MigrationView, StoreRate, StoreView, View};
 
+/// What the gRPC port holds and refuses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitsView {
+    /// Connections that are open.
+    pub connections: u64,
+    /// Who was refused, by limit.
+    pub refused: Vec<(&'static str, u64)>,
+}
+
 /// How TLS is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsView {

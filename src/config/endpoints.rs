@@ -15,6 +15,12 @@ pub(super) struct Named {
 
 /// All endpoints, by name.
 pub(super) fn load(serve: &Serve, file: Named) -> Result<Vec<Endpoint>, Error> {
+    if !serve.slack.is_empty() {
+        tracing::warn!(
+            "everybody on this machine can read the URL of --slack (ps), and post there with it: put it into the table \
+             [slack] of --config FILE instead"
+        );
+    }
     let mut endpoints: BTreeMap<String, Endpoint> = BTreeMap::new();
     for (shape, given, in_file) in
         [(Shape::Webhook, &serve.webhook, file.webhook), (Shape::Slack, &serve.slack, file.slack)]

@@ -80,7 +80,7 @@ fn lock(taken: &Taken) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
 }
 
 /// What counts as one address: a machine with IPv6 has at least the lower 64 bits for itself.
-fn one_client(address: IpAddr) -> IpAddr {
+pub(super) fn one_client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
         other => other,

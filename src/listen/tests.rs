@@ -9,6 +9,7 @@ use tokio::{
     net::TcpSocket,
     sync::{Semaphore, oneshot},
     task::JoinHandle,
+    time::Instant,
 };
 
 use super::*;

@@ -3,28 +3,11 @@
 mod connection;
 mod refused;
 
-use std::{
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use futures::FutureExt as _;
-use hyper::{
-    Request,
-    body::Incoming,
-    service::{Service as _, service_fn},
-};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto::Builder,
-    service::TowerToHyperService,
-};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -35,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     Listener, SPARE, SPARE_FOR, SPARE_PER_ADDRESS,
+    answer::answer,
     places::{Place, Places},
 };
 
@@ -158,7 +142,8 @@ impl Tls {
         match timeout(limit, L::first_byte(&connection)).await.map_err(slow)? {
             Ok(Some(HANDSHAKE_BYTE)) => {}
             Ok(Some(_)) => {
-                let is_process = self.answer_plain(connection).await;
+                let (plain, is_process) = (self.0.plain.clone(), self.0.is_process);
+                let is_process = answer(connection, plain, is_process, LINGER).await;
                 return Err((Refused::Plain { is_process }, "the client does not use TLS".to_owned()));
             }
             Ok(None) => return Ok(None),
@@ -174,22 +159,6 @@ impl Tls {
                 Err(Refused::of(&error))
             }
         }
-    }
-
-    /// Answers over HTTP/1.1 or HTTP/2, as the client begins. Whether it is a process that may route.
-    async fn answer_plain(&self, connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> bool {
-        let mut http = Builder::new(TokioExecutor::new());
-        http.http1().keep_alive(false);
-        let app = TowerToHyperService::new(self.0.plain.clone());
-        let (is_known, is_process) = (self.0.is_process, Arc::new(AtomicBool::new(false)));
-        let noted = is_process.clone();
-        let app = service_fn(move |request: Request<Incoming>| {
-            noted.fetch_or(is_known(request.uri().path()), Ordering::Relaxed);
-            app.call(request)
-        });
-        let served = http.serve_connection(TokioIo::new(connection), app);
-        let _ = timeout(LINGER, served).await;
-        is_process.load(Ordering::Relaxed)
     }
 }
 

@@ -16,7 +16,10 @@ use axum::{
 use hyper::body::Body as _;
 use tonic::{Code, Status};
 
-use super::{Error, gate::Refused, standby::taken};
+use super::{
+    error::{Error, taken},
+    gate::Refused,
+};
 use crate::{
     config::Config,
     domain::{Need, Principal, Role},
@@ -81,6 +84,24 @@ impl Access {
         let (tokens, of) = (self.0.clone(), caller.clone());
         bounded(body, is_over, async move { tokens.until_refused(of, now_ms).await }, is_grpc)
     }
+}
+
+pub(super) use table::is_stream;
+
+/// Whether a request of this call goes on for as long as its caller likes.
+pub(super) fn is_upload(path: &str) -> bool {
+    path.ends_with("/ImportPins") || path.ends_with("/ServerReflectionInfo")
+}
+
+/// Whether this call may be made by anybody, without a token.
+pub(super) fn is_anybodys(path: &str) -> bool {
+    table::need(path) == Need::Nothing
+}
+
+/// Whether no limit of calls may refuse it: services would stop, or a rollback would not begin.
+pub(super) fn is_urgent(path: &str) -> bool {
+    let method = path.rsplit('/').next().unwrap_or_default();
+    is_anybodys(path) || matches!(method, "Watch" | "Report" | "Goodbye" | "Rollback" | "Pause")
 }
 
 /// Whether only processes make this call that may route: not through the JSON API.

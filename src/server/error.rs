@@ -5,7 +5,7 @@ use crate::{
     config,
     https::HttpsError,
     service::{NotifyError, TokenError, operate},
-    store::{self, OpenError},
+    store::{self, Leader, OpenError},
 };
 
 /// Why the controller does not run.
@@ -142,6 +142,16 @@ impl Error {
                 | Self::Tls(_)
         )
     }
+}
+
+/// Why a store can't be used while another controller leads.
+pub(super) fn taken(leader: &Leader, store: &str) -> Error {
+    let who = match leader {
+        Leader::Known(name) => format!("{name} leads there"),
+        Leader::Nobody => "others try to lead there".to_owned(),
+        Leader::Unknown(why) => why.clone(),
+    };
+    Error::Led { store: store.to_owned(), who }
 }
 
 #[cfg(test)]

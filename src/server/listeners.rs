@@ -2,11 +2,14 @@
 
 use std::{os::fd::AsFd, sync::Arc};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tonic::transport::server::Connected;
 
-use super::{Error, tls::Certificates};
-use crate::{config::Config, listen};
+use super::{Error, access, bounds, files, tls::Certificates};
+use crate::{
+    config::Config,
+    listen::{Bounded, LimitCounts, Peer, Port, Tls},
+};
 
 /// Bound sockets, so that a caller can choose port 0 and learn the actual port.
 #[derive(Debug)]
@@ -46,14 +49,16 @@ pub(super) struct Ports<S> {
     pub(super) connections: S,
     /// `None`: there is no HTTP.
     pub(super) http: Option<Http>,
+    /// Counts who is refused at the gRPC port.
+    pub(super) limited: Arc<LimitCounts>,
 }
 
 impl<S> Ports<S> {
-    /// Connections of gRPC, the socket of HTTP, and certificates.
-    pub(super) fn parts(self) -> (S, Option<TcpListener>, Option<Arc<Certificates>>) {
+    /// Connections of gRPC and their counts, the socket of HTTP, and certificates.
+    pub(super) fn parts(self) -> (S, Arc<LimitCounts>, Option<TcpListener>, Option<Arc<Certificates>>) {
         let (http, certificates) =
             self.http.map_or((None, None), |http| (Some(http.listener), http.certificates));
-        (self.connections, http, certificates)
+        (self.connections, self.limited, http, certificates)
     }
 }
 
@@ -63,8 +68,18 @@ pub(super) struct Http {
     pub(super) certificates: Option<Arc<Certificates>>,
 }
 
-impl Connected for listen::Connection<TcpStream> {
-    type ConnectInfo = ();
+/// The gRPC port of a process that may open so many files.
+pub(super) fn port(config: &Config, files: u64, tls: Option<Tls>, counts: Arc<LimitCounts>) -> Port {
+    let connections = files::grpc_connections(files);
+    let per_address = config.grpc_connections_per_address.map_or(connections * 9 / 10, |most| most as usize);
+    let (full, refusing) = bounds::full(connections, per_address);
+    Port { tls, connections, per_address, full, refusing, is_process: access::is_process, counts }
+}
 
-    fn connect_info(&self) {}
+impl Connected for Bounded {
+    type ConnectInfo = Option<Peer>;
+
+    fn connect_info(&self) -> Option<Peer> {
+        self.peer()
+    }
 }

@@ -17,13 +17,9 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tonic::{
-    Status,
-    metadata::MetadataValue,
-    transport::{Server, server::Connected},
-};
+use tonic::{Status, metadata::MetadataValue, transport::server::Connected};
 
-use super::{Error, files, gate::Refused, identity, listeners::Ports};
+use super::{Error, bounds, files, gate::Refused, identity, listeners::Ports};
 use crate::{
     api,
     config::Config,
@@ -86,7 +82,7 @@ where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     E: Into<tonic::codegen::StdError>,
 {
-    let (connections, http, certificates) = ports.parts();
+    let (connections, _, http, certificates) = ports.parts();
     let why = Arc::new(ArcSwap::from_pointee("this controller is starting: try again".to_owned()));
     let shown = why.clone();
     let me = name(config);
@@ -127,7 +123,7 @@ where
     let (end_grpc, grpc_ends) = oneshot::channel::<()>();
     let (end_http, http_ends) = oneshot::channel::<()>();
     let grpc =
-        Server::builder().add_routes(services.into()).serve_with_incoming_shutdown(connections, async {
+        bounds::server().add_routes(services.into()).serve_with_incoming_shutdown(connections, async {
             _ = grpc_ends.await;
         });
     let tls = certificates.map(|certificates| certificates.http.clone());
@@ -191,14 +187,4 @@ fn words(leader: &Leader) -> (&'static str, String) {
         }
         Leader::Unknown(why) => ("this controller is on standby, and can't lead now", why.clone()),
     }
-}
-
-/// Why a store can't be used while another controller leads.
-pub(super) fn taken(leader: &Leader, store: &str) -> Error {
-    let who = match leader {
-        Leader::Known(name) => format!("{name} leads there"),
-        Leader::Nobody => "others try to lead there".to_owned(),
-        Leader::Unknown(why) => why.clone(),
-    };
-    Error::Led { store: store.to_owned(), who }
 }

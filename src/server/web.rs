@@ -8,7 +8,7 @@ use tower_http::compression::{
     predicate::{DefaultPredicate, NotForContentType},
 };
 
-use super::{access::Access, gate::Gate, tasks::Down, tls::Certificates};
+use super::{access::Access, bounds::Bounds, gate::Gate, tasks::Down, tls::Certificates};
 use crate::{
     api::{self, Hosts},
     config::Config,
@@ -21,6 +21,7 @@ use crate::{
 pub(super) struct Checks<'a> {
     pub(super) gate: &'a Gate,
     pub(super) access: &'a Access,
+    pub(super) bounds: &'a Arc<Bounds>,
     /// `None`: without TLS.
     pub(super) certificates: Option<&'a Arc<Certificates>>,
 }
@@ -35,16 +36,17 @@ pub(super) fn routes(
     checks: &Checks<'_>,
     limits: &Limits,
 ) -> Routes {
-    let Checks { gate, access, certificates } = checks;
+    let Checks { gate, access, bounds, certificates } = checks;
     let hosts = Hosts::new(config.http.ip(), config.http_hosts.clone());
     // A stream is written message by message, which compression would hold back.
     let is_whole = DefaultPredicate::new().and(NotForContentType::const_new("application/connect+"));
     let compression = CompressionLayer::new().compress_when(is_whole);
     let pages = api.merge(http::console::router()).layer(compression.clone()).merge(decisions);
     // Other sites' requests are refused first: tokens say nothing about them, and remember nothing of them.
-    let pages = api::protect(access.before(pages, api::failed), hosts);
-    let pages = pages.merge(access.before(health.clone().layer(compression), api::failed));
-    let full = access.before(http::full(health, limits), api::failed);
+    let counted = |router| bounds.before(access.before(router, api::failed), api::failed);
+    let pages = api::protect(counted(pages), hosts);
+    let pages = pages.merge(counted(health.clone().layer(compression)));
+    let full = counted(http::full(health, limits));
     let [open, full] = [pages, full].map(|router| {
         let router = match certificates {
             None => router,

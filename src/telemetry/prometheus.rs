@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Deliveries, Gauges, PassGauges, PlanGauges, StoreView, TlsView, View};
+use super::{Deliveries, Gauges, LimitsView, PassGauges, PlanGauges, StoreView, TlsView, View};
 use crate::domain::PassKind;
 
 /// Content type of [`text`].
@@ -26,6 +26,7 @@ pub fn text(
     gauges: Vec<Gauges>,
     deliveries: Vec<Deliveries>,
     refused_calls: Vec<(&'static str, u64)>,
+    limits: LimitsView,
     tls: Option<TlsView>,
     oidc_keys_read_s: Option<u64>,
 ) -> String {
@@ -35,6 +36,7 @@ pub fn text(
         gauges,
         deliveries,
         refused_calls,
+        limits,
         tls,
         oidc_keys_read_s,
     }));
@@ -61,6 +63,7 @@ struct Scrape {
     gauges: Vec<Gauges>,
     deliveries: Vec<Deliveries>,
     refused_calls: Vec<(&'static str, u64)>,
+    limits: LimitsView,
     tls: Option<TlsView>,
     oidc_keys_read_s: Option<u64>,
 }
@@ -97,6 +100,14 @@ impl Collector for Scrape {
         let mut family = encoder.encode_descriptor("refused_calls", help, None, MetricType::Counter)?;
         for (reason, count) in &self.refused_calls {
             ConstCounter::new(*count).encode(family.encode_family(&[("reason", *reason)])?)?;
+        }
+        let help = "Connections to the gRPC port that are open";
+        let open = encoder.encode_descriptor("grpc_connections", help, None, MetricType::Gauge)?;
+        ConstGauge::new(self.limits.connections).encode(open)?;
+        let help = "Connections, calls, streams and requests that were refused because of a limit";
+        let mut family = encoder.encode_descriptor("limited", help, None, MetricType::Counter)?;
+        for (limit, count) in &self.limits.refused {
+            ConstCounter::new(*count).encode(family.encode_family(&[("limit", *limit)])?)?;
         }
         if let Some(read_s) = self.oidc_keys_read_s {
             let help = "When the identity provider's keys were last read, in seconds since 1970; 0: not yet";

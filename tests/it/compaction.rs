@@ -154,7 +154,11 @@ fn limits_that_are_too_low_are_refused() {
     let days = Serve { keep_history_days: Some(0), ..Serve::default() };
     let events = Serve { keep_history_events: Some(999), ..Serve::default() };
     let connections = Serve { http_connections_per_address: Some(0), ..Serve::default() };
+    let grpc = Serve { grpc_connections_per_address: Some(0), ..Serve::default() };
+    let calls = Serve { calls_per_address: Some(0), ..Serve::default() };
     for (serve, says) in [
+        (grpc, "--grpc-connections-per-address must be at least 1; got 0"),
+        (calls, "--calls-per-address must be at least 1; got 0"),
         (connections, "--http-connections-per-address must be at least 1; got 0"),
         (days, "--keep-history-days must be at least 1; got 0"),
         (events, "--keep-history-events must be at least 1000; got 999"),
@@ -163,4 +167,5 @@ fn limits_that_are_too_low_are_refused() {
     }
     let defaults = Config::load(Serve::default()).unwrap();
     assert_eq!((defaults.keep_history_days, defaults.keep_history_events), (400, 1_000_000));
+    assert_eq!(defaults.calls_per_address, None, "nobody is refused by it unless it is given");
 }

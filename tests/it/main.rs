@@ -8,6 +8,8 @@ mod access;
 mod api;
 #[cfg(feature = "sqlite")]
 mod bench;
+#[cfg(feature = "sqlite")]
+mod bounds;
 mod callers;
 mod cli;
 mod compaction;

@@ -11,7 +11,7 @@ use cutover::{
     config::Serve,
     domain::{PassKind, plan::PlanStatus},
     telemetry::{
-        Gauges, Ingest, PassGauges, PlanGauges, prometheus,
+        Gauges, Ingest, LimitsView, PassGauges, PlanGauges, prometheus,
         statsd::{self, Line, Lines},
     },
 };
@@ -106,7 +106,8 @@ async fn all_metrics_are_documented_and_alerts_refer_only_to_them() {
     families.extend(self::families(&encrypted.scrape().await));
     encrypted.controller.stop().await;
     let view = Ingest::default().view(1);
-    let provider = prometheus::text(view, Vec::new(), Vec::new(), Vec::new(), None, Some(0));
+    let provider =
+        prometheus::text(view, Vec::new(), Vec::new(), Vec::new(), LimitsView::default(), None, Some(0));
     families.extend(self::families(&provider));
 
     // | `cutover_name{label}` | kind | ...
@@ -247,7 +248,15 @@ fn plans_and_passes_are_gauges_in_both_formats() {
         Gauges { migration: "users".to_owned(), tripped: true, ..Default::default() },
     ];
     let (ingest, now_ms) = (Ingest::default(), 1_764_201_600_000);
-    let text = prometheus::text(ingest.view(now_ms), gauges.clone(), Vec::new(), Vec::new(), None, None);
+    let text = prometheus::text(
+        ingest.view(now_ms),
+        gauges.clone(),
+        Vec::new(),
+        Vec::new(),
+        LimitsView::default(),
+        None,
+        None,
+    );
     for line in [
         r#"cutover_lost_instances{migration="orders"} 2"#,
         r#"cutover_acknowledgement_lag_seconds{migration="orders"} 90"#,

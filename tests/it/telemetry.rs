@@ -5,7 +5,7 @@ mod daemon;
 use std::{sync::Arc, time::Duration};
 
 use cutover::telemetry::{
-    Gauges, Ingest, Known, now_ms, prometheus,
+    Gauges, Ingest, Known, LimitsView, now_ms, prometheus,
     statsd::{self, Line, Lines, Value},
 };
 use cutover_core::histogram::Histogram;
@@ -136,8 +136,16 @@ fn the_greatest_counts_do_not_overflow() {
     assert_eq!(ingest.totals("orders").hit, u64::MAX);
     assert!(ingest.rates("orders", now + 70_000)[0].p99_us > 0);
     assert!(
-        prometheus::text(ingest.view(now), Vec::new(), Vec::new(), Vec::new(), None, None)
-            .ends_with("# EOF\n")
+        prometheus::text(
+            ingest.view(now),
+            Vec::new(),
+            Vec::new(),
+            Vec::new(),
+            LimitsView::default(),
+            None,
+            None
+        )
+        .ends_with("# EOF\n")
     );
 }
 
@@ -201,7 +209,7 @@ fn a_late_report_of_a_deleted_migration_makes_no_series() {
     assert_eq!((ingest.keys(), ingest.view(now).unknown_cells), (vec!["users".to_owned()], 1));
     assert_eq!(ingest.totals("users").hit, 4);
     assert!(
-        prometheus::text(ingest.view(now), vec![], vec![], Vec::new(), None, None)
+        prometheus::text(ingest.view(now), vec![], vec![], Vec::new(), LimitsView::default(), None, None)
             .contains("cutover_unknown_cells_total 1\n")
     );
 }
@@ -258,7 +266,8 @@ fn a_scrape_has_no_tenants() {
     let (ingest, now) = (Ingest::default(), NOW);
     let secret = v1::Cell { tenant: "acme".to_owned(), ..cell(4) };
     ingest.accept(&report(1, vec![secret]), NEWEST, now);
-    let text = prometheus::text(ingest.view(now), gauges(), vec![], Vec::new(), None, None);
+    let text =
+        prometheus::text(ingest.view(now), gauges(), vec![], Vec::new(), LimitsView::default(), None, None);
     for line in [
         r#"cutover_events_total{migration="orders",event="hit"} 4"#,
         r#"cutover_store_calls_total{migration="orders",store="source",operation="read"} 20"#,

@@ -121,7 +121,7 @@ const STREAMS: &[&str] =
     &["Watch", "WatchStatus", "WatchOverview", "Backup", "EventStream", "ServerReflectionInfo"];
 
 /// Whether the answer goes on for as long as the caller likes.
-pub(super) fn is_stream(path: &str) -> bool {
+pub(in crate::server) fn is_stream(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|method| STREAMS.contains(&method))
 }
 

@@ -41,6 +41,11 @@ pub enum RefusedBy {
         /// Whose connection it was.
         address: Option<IpAddr>,
     },
+    /// A limit of connections, calls, streams or memory.
+    Limit {
+        /// Whose it was.
+        address: Option<IpAddr>,
+    },
 }
 
 /// A process that was refused when it wanted to watch or report: it may route, and can't say by what.
@@ -61,7 +66,12 @@ impl fmt::Display for RefusedWatch {
         let Self { ago, by, why, .. } = self;
         let ago = ago.as_secs();
         match by {
-            RefusedBy::Call => write!(f, "a process was refused {ago} s ago: {why}"),
+            RefusedBy::Call | RefusedBy::Limit { address: None } => {
+                write!(f, "a process was refused {ago} s ago: {why}")
+            }
+            RefusedBy::Limit { address: Some(address) } => {
+                write!(f, "a client at {address} was refused {ago} s ago: {why}")
+            }
             RefusedBy::Connection { address: Some(address) } => {
                 write!(f, "a connection from {address} was refused {ago} s ago: {why}")
             }
@@ -77,6 +87,10 @@ impl RefusedWatch {
     pub fn advice(&self) -> String {
         match self.by {
             RefusedBy::Call => "give it a valid token (cutover token list)".to_owned(),
+            RefusedBy::Limit { address } => {
+                let address = address.map_or_else(|| "that address".to_owned(), |it| it.to_string());
+                format!("raise that limit of cutover serve, or keep strangers at {address} off the gRPC port")
+            }
             RefusedBy::Connection { address } => {
                 let address = address.map_or_else(|| "that address".to_owned(), |it| it.to_string());
                 format!(
@@ -147,5 +161,19 @@ mod tests {
         assert_eq!((why.len(), why.ends_with("..")), (WHY_MAX_BYTES + 2, true), "{why}");
         refusals.note_process(RefusedBy::Call, "a\n- b\u{202e}");
         assert_eq!(refusals.watched_lately().expect("just now").why, "a - b ");
+    }
+
+    #[test]
+    fn who_was_refused_by_a_limit_is_named_with_what_to_do() {
+        let refusals = Refusals::default();
+        let address = Some([10, 0, 0, 7].into());
+        refusals.note_process(RefusedBy::Limit { address }, "too many streams");
+        let refused = refusals.watched_lately().expect("just now");
+        assert_eq!(refused.to_string(), "a client at 10.0.0.7 was refused 0 s ago: too many streams");
+        assert!(
+            refused.advice().contains("keep strangers at 10.0.0.7 off the gRPC port"),
+            "{}",
+            refused.advice()
+        );
     }
 }

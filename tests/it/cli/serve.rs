@@ -1,6 +1,11 @@
 //! `cutover serve` with settings that it can't use: one line that says what to do, and nothing lost.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Stdio};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
+    path::Path,
+    process::Stdio,
+};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -254,4 +259,46 @@ async fn a_quiet_controller_logs_warnings_only() {
     child.kill().await.unwrap();
     serve(&["--log-level", "loud"]).await.misused(&["\"loud\"", "error, warn, info"]);
     serve(&["--log-format", "xml"]).await.misused(&["\"xml\"", "text, json"]);
+}
+
+/// A copy of its memory has tokens and passwords.
+#[tokio::test]
+async fn it_leaves_no_core_dump_unless_it_is_asked_to() {
+    for (flag, is_kept) in [("", false), ("--core-dumps", true)] {
+        let dir = TempDir::new().unwrap();
+        let store = sqlite(&dir.path().join("cutover.db"));
+        let serve =
+            format!("ulimit -c unlimited; exec \"$0\" serve {} --store {store} {flag}", ANY.join(" "));
+        let mut command = tokio::process::Command::new("sh");
+        command.args(["-c", &serve, env!("CARGO_BIN_EXE_cutover")]).current_dir(&dir);
+        let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+        let first = told.next_line().await.unwrap().unwrap();
+        assert!(first.contains("serving"), "{first}");
+        kill(Pid::from_raw(child.id().unwrap() as i32), Signal::SIGABRT).unwrap();
+        let status = child.wait().await.unwrap();
+        assert_eq!(status.signal(), Some(Signal::SIGABRT as i32));
+        assert_eq!(status.core_dumped(), is_kept, "{flag}");
+    }
+}
+
+#[tokio::test]
+async fn the_url_of_a_slack_webhook_on_the_command_line_is_warned_of() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("cutover.toml");
+    fs::write(&file, "[slack]\nops = \"https://hooks.slack.com/services/s3cret\"\n").unwrap();
+    let in_file = ["--config", file.to_str().unwrap()];
+    for (flags, is_warned) in
+        [(&["--slack", "ops=https://hooks.slack.com/services/s3cret"][..], true), (&in_file, false)]
+    {
+        let mut command = binary();
+        command.arg("serve").args(ANY).args(flags).stderr(Stdio::piped());
+        command.args(["--store", &sqlite(&dir.path().join("cutover.db"))]);
+        let mut child = command.spawn().unwrap();
+        let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+        let first = told.next_line().await.unwrap().unwrap();
+        assert_eq!(first.contains("[slack] of --config FILE"), is_warned, "{first}");
+        assert!(!first.contains("s3cret"), "{first}");
+        child.kill().await.unwrap();
+    }
 }

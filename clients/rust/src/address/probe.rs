@@ -118,7 +118,9 @@ impl Address {
                 Err(status) if status.code() == Code::NotFound => {
                     return failed("what answers there is no Cutover controller".to_owned());
                 }
-                Err(status) => return failed(explain(&status)),
+                Err(status) => {
+                    return Answer { again: pushback(status.metadata()), ..failed(explain(&status)) };
+                }
             };
             Answer { candidate, state, history, again, channel: Some(channel) }
         };

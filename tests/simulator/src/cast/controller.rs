@@ -32,6 +32,8 @@ impl Controller {
             http: nowhere,
             http_hosts: Vec::new(),
             http_connections_per_address: None,
+            grpc_connections_per_address: None,
+            calls_per_address: None,
             insecure: false,
             require_tokens: false,
             tls: None,
