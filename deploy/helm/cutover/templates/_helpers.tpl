@@ -47,6 +47,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .Values.store.url | default "sqlite:/var/lib/cutover/cutover.db" -}}
 {{- end -}}
 
+{{/* Where clients reach it: several controllers by the names of their pods. */}}
+{{- define "cutover.servers" -}}
+{{- $name := include "cutover.fullname" . -}}
+{{- if .Values.store.url -}}
+{{- $servers := list -}}
+{{- range until (int .Values.replicas) -}}
+{{- $servers = append $servers (printf "%s://%s-%d.%s-pods.%s:7070" (include "cutover.scheme" $) $name . $name $.Release.Namespace) -}}
+{{- end -}}
+{{- join "," $servers -}}
+{{- else -}}
+{{- printf "%s://%s.%s:%d" (include "cutover.scheme" .) $name .Release.Namespace (int .Values.service.grpcPort) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Refuses values that would lose data or not start. */}}
 {{- define "cutover.check" -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.store.url) -}}
@@ -57,6 +71,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- if and .Values.store.url .Values.firstToken -}}
 {{- fail "firstToken writes to the controller's volume, and with store.url there is none: make the first token from your machine, with cutover token create --store" -}}
+{{- end -}}
+{{- if and .Values.store.url .Values.networkPolicy.enabled (not .Values.networkPolicy.egress) -}}
+{{- fail "networkPolicy lets the controller reach nothing but DNS, so not its database either: add it to networkPolicy.egress" -}}
+{{- end -}}
+{{- if and .Values.store.url .Values.podDisruptionBudget.enabled -}}
+{{- fail "podDisruptionBudget counts ready pods, and only the leader is ready: it would keep the leader's node from being drained for ever. Leave it off with store.url: README.md, Drains" -}}
 {{- end -}}
 {{- if and .Values.tls.requireClients (not .Values.tls.existingSecret) -}}
 {{- fail "tls.requireClients needs the secret with the controller's certificate: set tls.existingSecret" -}}
