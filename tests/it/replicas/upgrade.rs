@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::{
     process::Command,
     sync::oneshot::{Receiver, error::TryRecvError},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -98,7 +98,13 @@ async fn controllers_are_replaced_by_another_version_while_services_go_on() {
     // And back, because the new version has a fault: the old one is on standby, and leads again only if the format is
     // unchanged.
     replicas[leads].replace(&old).await;
-    replicas[leads].on_standby().await;
+    let stands_by = async |replica: &Replica| {
+        // "another one leads" or, with another format, "can't lead now".
+        while !replica.probe("/readyz").await.is_some_and(|(_, words)| words.contains("is on standby")) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), stands_by(&replicas[leads])).await.expect("it is on standby");
     writer.more(5).await;
 
     stop.send(()).unwrap();
