@@ -1,11 +1,9 @@
 //! The results of passes over the stores, as gates use them.
 
-use cutover_core::{routing::Rung, text::span};
+use cutover_core::text::span;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Attribution, Document, Finding, NewTables, Placement, Tenant, percent, sampling::differ_at_most,
-};
+use super::{Attribution, Finding, NewTables, Tenant, percent, sampling::differ_at_most};
 
 /// The kind of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -243,15 +241,13 @@ impl Evidence {
         format!("the newest {}, {}, was not clean{left}", job.kind.name(), job.id)
     }
 
-    /// What to do about what it left, so that the next pass, which `command` runs, may be clean.
-    pub fn before(&self, document: &Document, command: &str) -> String {
+    /// What to do about what it left, so that the next pass, which `command` runs, may be clean. `jobs`: the passes that
+    /// are under way. `overwrites`: everybody reads the source, so it may overwrite the target.
+    pub fn before(&self, jobs: &[Job], overwrites: bool, command: &str) -> String {
         let Differences { missing: _, stale: _, ahead, extra, different, unversioned } =
             self.counts.remaining;
         let stamped = extra.saturating_sub(unversioned).saturating_add(ahead).saturating_add(different);
-        let reverses = document.jobs.iter().any(|job| job.kind == PassKind::Reverse);
-        // Elsewhere the target may be right.
-        let is_read_from_source = |at: &Placement| at.rung <= Rung::Mirrored && at.floor == Rung::SourceOnly;
-        let overwrites = document.bands.pieces(&[]).all(|(_, _, placement)| is_read_from_source(&placement));
+        let reverses = jobs.iter().any(|job| job.kind == PassKind::Reverse);
         let first = [
             (
                 if reverses { self.job.doubts(&self.counts) } else { 0 },

@@ -66,7 +66,7 @@ fn the_local_guard_is_named_before_the_pass_that_has_to_come_after_it() {
 /// Each pass beside it would count the same records again.
 #[test]
 fn a_reverse_pass_that_nobody_works_on_is_to_end_before_the_next_pass() {
-    let mut document = (*repair::copied().migration.document).clone();
+    let document = repair::copied().migration.document;
     let mut pass = document.evidence.last().expect("it was copied").clone();
     let reverse = Job { kind: PassKind::Reverse, ..pass.job.clone() };
     (pass.clean, pass.job.beside_reverse, pass.counts.target_only) = (false, true, 3);
@@ -74,13 +74,12 @@ fn a_reverse_pass_that_nobody_works_on_is_to_end_before_the_next_pass() {
         pass.told_unclean()
             .ends_with("Records: 3 written at target-only, which count because a reverse pass ran beside it")
     );
-    let (ended, backfill) = (document.clone(), "cutover backfill SPEC");
-    document.jobs.push(reverse);
-    let action = pass.before(&document, backfill);
+    let backfill = "cutover backfill SPEC";
+    let action = pass.before(std::slice::from_ref(&reverse), true, backfill);
     assert!(action.starts_with("let the reverse pass end"), "{action}");
-    assert_eq!(pass.before(&ended, backfill), backfill);
+    assert_eq!(pass.before(&[], true, backfill), backfill);
     pass.job.beside_reverse = false;
-    assert_eq!(pass.before(&document, backfill), backfill);
+    assert_eq!(pass.before(&[reverse], true, backfill), backfill);
 }
 
 #[test]
@@ -155,15 +154,14 @@ fn what_no_pass_copies_is_to_be_corrected_before_the_next_pass() {
         assert!(action.ends_with(then), "{kind:?}, {remaining:?}: {action}");
         assert_eq!(action.contains(", then run: "), !first.is_empty(), "{action}");
     }
-    // At target-first the target may be right, and a sample opens no gate.
-    let mut world = World::new();
-    let placement = Placement { rung: Rung::TargetFirst, since: 1, ..Placement::START };
-    let mut document = (*world.migration.document).clone();
-    document.bands = document.bands.map(&[], |_, _| placement);
-    world.migration = repair::copied().migration;
-    let mut pass = world.migration.document.evidence.last().expect("it was copied").clone();
+    // Where somebody reads the target, it may be right.
+    let mut pass = repair::copied().migration.document.evidence.last().expect("it was copied").clone();
     pass.counts.remaining = extra;
-    assert!(!pass.before(&document, "cutover backfill SPEC").contains("--source-wins"));
+    let kept = pass.before(&[], false, "cutover backfill SPEC");
+    assert_eq!(
+        kept,
+        "write or delete once with an SDK what was changed without one, then run: cutover backfill SPEC"
+    );
     let unreadable = told_after(PassKind::Verify, PassCounts { failed: 1, ..PassCounts::default() });
     assert!(unreadable.starts_with("correct what can't be read or written"), "{unreadable}");
     assert!(unreadable.ends_with("then run: cutover verify SPEC"), "{unreadable}");

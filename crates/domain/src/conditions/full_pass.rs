@@ -3,7 +3,9 @@
 use cutover_core::routing::{Level, Mutation, Rung};
 
 use super::{Conditions, percent};
-use crate::{Differences, Document, Evidence, Gate, Job, PassKind, Unmet, Wait, Whom, barrier::barrier};
+use crate::{
+    Differences, Document, Evidence, Gate, Job, PassKind, Placement, Unmet, Wait, Whom, barrier::barrier,
+};
 
 impl Conditions<'_> {
     /// That no pass shows that the target has everything which these tenants have had since they reached `rung`.
@@ -35,6 +37,9 @@ impl Conditions<'_> {
                 return Some(Unmet { gate: Gate::FullPass, message, ..told });
             }
         }
+        // Elsewhere the target may be right.
+        let is_read = |at: &Placement| at.rung <= Rung::Mirrored && at.floor == Rung::SourceOnly;
+        let overwrites = self.document.bands.pieces(&[]).all(|(_, _, placement)| is_read(&placement));
         let too_early = |pass: &Evidence| {
             let (kind, id) = (pass.job.kind.name(), &pass.job.id);
             format!(
@@ -48,7 +53,7 @@ impl Conditions<'_> {
             let message = if newest.clean { too_early(newest) } else { newest.told_unclean() };
             let Differences { missing, stale, .. } = newest.counts.remaining;
             let copies = if missing > 0 || stale > 0 { " --repair" } else { "" };
-            let action = newest.before(self.document, &format!("cutover verify SPEC{copies}"));
+            let action = newest.before(jobs, overwrites, &format!("cutover verify SPEC{copies}"));
             return Some(Unmet::of_change(Gate::FullPass, message, action));
         }
         let may_open = |pass: &&Evidence| pass.job.kind.may_open_gates() && pass.job.cover.covers(whom);
@@ -73,7 +78,7 @@ impl Conditions<'_> {
             ),
             _ => {
                 let backfill = "cutover backfill SPEC";
-                newest.map_or_else(|| backfill.to_owned(), |pass| pass.before(self.document, backfill))
+                newest.map_or_else(|| backfill.to_owned(), |pass| pass.before(jobs, overwrites, backfill))
             }
         };
         Some(Unmet::of_change(Gate::FullPass, message, action))
