@@ -126,6 +126,7 @@ async fn a_table_with_an_integer_primary_key_takes_part_as_it_is() {
         let (_, told) = refused(store.put_if_newer(&id(wrong), &new).await, ErrorClass::Constraint);
         assert!(told.contains(why), "{told}");
         refused(store.check_id(&id(wrong)), ErrorClass::Constraint);
+        refused(store.check(&id(wrong), &new), ErrorClass::Constraint);
         assert_eq!(store.get(&id(wrong)).await, Ok(None), "{wrong}");
     }
     assert!(store.list("42", &KeyRange::all(), 10, 1000).await.is_err(), "numbers are not in byte order");
