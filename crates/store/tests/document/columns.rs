@@ -126,6 +126,7 @@ fn rows_of_strangers_are_read_if_that_is_exact() {
     assert_eq!(read("double", Cell::Text("1.5".to_owned())), Ok(n("1.5")));
     assert_eq!(read("real", Cell::Text("0.10000000149011612".to_owned())), Ok(n("0.1")));
     assert_eq!(read("real", Cell::Text("0.10000000000000001".to_owned())), Ok(n("0.1")), "of another column");
+    assert_eq!(read("date", Cell::Text("0000-00-00".to_owned())), Ok(text("0000-00-00")), "as MySQL has it");
     let refused = [
         ("boolean", Cell::Int(2), "a (column a): the row has a whole number that can't be read as boolean"),
         ("decimal(10,2)", Cell::Decimal("NaN".to_owned()), "a (column a): the row has a decimal number that"),
@@ -144,7 +145,7 @@ fn rows_of_strangers_are_read_if_that_is_exact() {
         ),
         (
             "date",
-            Cell::Text("0000-00-00".to_owned()),
+            Cell::Text("0000-00-00 00:00:00".to_owned()),
             "a (column a): the row has text that can't be read as date",
         ),
         ("timestamptz", Cell::Text("infinity".to_owned()), "a (column a): the row has text"),

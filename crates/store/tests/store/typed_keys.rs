@@ -113,11 +113,13 @@ impl Server {
 
 const BOTH: [Versions; 2] = [Versions::Columns, Versions::Ledger];
 
-async fn pass_the_suite(server: &Server, types: &[([&str; 2], [Kind; 2])]) {
+/// `what`: begins the names of its tables, which no other test has.
+async fn pass_the_suite(server: &Server, what: &str, types: &[([&str; 2], [Kind; 2])]) {
     for (n, (types, kinds)) in types.iter().enumerate() {
         for versions in BOTH {
             let mut stores = Vec::new();
-            let names: Vec<String> = (0..suite::STORES).map(|at| table(&format!("typed_{n}_{at}"))).collect();
+            let names: Vec<String> =
+                (0..suite::STORES).map(|at| table(&format!("{what}_{n}_{at}"))).collect();
             for name in &names {
                 server.create(name, versions, *types).await;
                 let store = server.opened(name, versions).await;
@@ -139,7 +141,7 @@ async fn typed_keys_pass_the_suite_in_mysql() {
         (["BIGINT", "BINARY(16)"], [Kind::Number(64), Kind::Uuid]),
         (["VARBINARY(256)", "INT"], [Kind::Text, Kind::Number(32)]),
     ];
-    pass_the_suite(&server, &types).await;
+    pass_the_suite(&server, "typed", &types).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,7 +152,7 @@ async fn typed_keys_pass_the_suite_in_postgresql() {
         (["TEXT COLLATE \"C\"", "INTEGER"], [Kind::Text, Kind::Number(32)]),
         (["VARCHAR(300) COLLATE \"en-x-icu\"", "TEXT COLLATE \"en-x-icu\""], [Kind::Text, Kind::Text]),
     ];
-    pass_the_suite(&server, &types).await;
+    pass_the_suite(&server, "typed", &types).await;
 }
 
 /// Ids that mean one value are never one row.

@@ -16,7 +16,7 @@ async fn uuids_of_mariadb_pass_the_suite() {
         (["UUID", "UUID"], [Kind::Uuid, Kind::Uuid]),
         (["VARBINARY(256)", "UUID"], [Kind::Text, Kind::Uuid]),
     ];
-    pass_the_suite(&server, &types).await;
+    pass_the_suite(&server, "uuids", &types).await;
     keep_one_spelling(&server, "UUID", UUID, &UUIDS).await;
 }
 
