@@ -7,6 +7,7 @@ use std::{
 
 use tokio::{
     runtime::Handle,
+    sync::oneshot,
     task::{AbortHandle, JoinHandle},
     time::timeout,
 };
@@ -52,26 +53,29 @@ impl Tasks {
         match started {
             Ok(()) => drop(lock(&self.withdrawal).take()),
             Err(_) => {
-                if let Some(told) = self.withdraw() {
-                    let _ = timeout(IS_TOLD_WITHIN, told).await;
-                }
+                let (told, is_told) = oneshot::channel();
+                self.withdraw(told);
+                // At once if there is nothing to tell.
+                let _ = timeout(IS_TOLD_WITHIN, is_told).await;
             }
         }
         started
     }
 
-    fn withdraw(&self) -> Option<JoinHandle<()>> {
-        let withdrawal = lock(&self.withdrawal).take()?;
-        let Some(Running::Connected { watcher, .. }) = self.take() else { return None };
+    fn withdraw(&self, told: oneshot::Sender<()>) {
+        let Some(withdrawal) = lock(&self.withdrawal).take() else { return };
+        let Some(Running::Connected { watcher, .. }) = self.take() else { return };
         self.abort();
-        Some(Handle::try_current().ok()?.spawn(withdrawal.run(watcher)))
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(withdrawal.run(watcher, told));
+        }
     }
 }
 
 impl Drop for Tasks {
     /// Whoever connects may give up.
     fn drop(&mut self) {
-        drop(self.withdraw());
+        self.withdraw(oneshot::channel().0);
     }
 }
 

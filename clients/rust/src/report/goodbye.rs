@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cutover_proto::v1::{self, telemetry_service_client::TelemetryServiceClient};
 use tokio::{
+    sync::oneshot,
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -71,17 +72,19 @@ pub(crate) struct Withdrawal {
 
 impl Withdrawal {
     /// Says goodbye, and again a moment later: the registration may have arrived after the first one. `watcher` is ended
-    /// first, so that it registers no more.
-    pub(crate) async fn run(self, watcher: JoinHandle<()>) {
+    /// first, so that it registers no more. `told`: once the first one is answered.
+    pub(crate) async fn run(self, watcher: JoinHandle<()>, told: oneshot::Sender<()>) {
         watcher.abort();
         let _ = watcher.await;
         // A process without a state has written no file.
         let file_valid_ms = if self.link.held().is_some() { self.identity.file_valid_ms } else { 0 };
         let twice = async {
-            for pause in [Duration::ZERO, LATER] {
-                sleep(pause).await;
-                goodbye(&self.address, &self.identity, file_valid_ms, self.address.connect_lazy()).await;
-            }
+            let goodbye =
+                || goodbye(&self.address, &self.identity, file_valid_ms, self.address.connect_lazy());
+            goodbye().await;
+            let _ = told.send(());
+            sleep(LATER).await;
+            goodbye().await;
         };
         let _ = timeout(WITHDRAWS_FOR, twice).await;
     }
