@@ -118,9 +118,11 @@ impl Address {
                 Err(status) if status.code() == Code::NotFound => {
                     return failed("what answers there is no Cutover controller".to_owned());
                 }
-                Err(status) => {
+                // A controller that has no room for more says when to come again.
+                Err(status) if status.code() == Code::ResourceExhausted => {
                     return Answer { again: pushback(status.metadata()), ..failed(explain(&status)) };
                 }
+                Err(status) => return failed(explain(&status)),
             };
             Answer { candidate, state, history, again, channel: Some(channel) }
         };
