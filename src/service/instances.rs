@@ -31,7 +31,7 @@ use registration::check;
 pub use registration::{RegisterError, Registration, check_name, shown};
 pub use seen::{Dead, InstanceView};
 
-use super::{Registry, registry::Entry, steady::Steady};
+use super::{Registry, registry::Entry, steady::Steady, tokens::RefusedBy};
 use crate::{
     domain::{Fleet, Glance, HeldRoutes, Key, Member},
     store::{self, InstanceRecord, Store, Upkeep},
@@ -112,9 +112,17 @@ impl Instances {
         let (who, readmitted, duplicate, put) = {
             let mut live = self.live();
             let asking = live.checked(asking)?;
+            let holds = asking.holds;
             match live.register(asking, at, Instant::now()) {
                 Registering::Gone => return Err(RegisterError::Gone),
-                Registering::NoSlot(why) => return Err(why.into()),
+                Registering::NoSlot(why) => {
+                    let refused = RegisterError::from(why);
+                    // It goes on by what it holds, and can't say what that is.
+                    live.tokens.iter().filter(|_| holds).for_each(|tokens| {
+                        tokens.refusals().note_process(RefusedBy::Slots, &refused.to_string());
+                    });
+                    return Err(refused);
+                }
                 Registering::Member { who, readmitted, duplicate, put } => {
                     let put = put.map(|(record, change)| (self.put(&live, &record), record, change));
                     (who, readmitted, duplicate, put)

@@ -36,6 +36,8 @@ pub struct Refusals {
 pub enum RefusedBy {
     /// The check of a call.
     Call,
+    /// There was no writer slot for it.
+    Slots,
     /// The port, before any call.
     Connection {
         /// Whose connection it was.
@@ -66,7 +68,7 @@ impl fmt::Display for RefusedWatch {
         let Self { ago, by, why, .. } = self;
         let ago = ago.as_secs();
         match by {
-            RefusedBy::Call | RefusedBy::Limit { address: None } => {
+            RefusedBy::Call | RefusedBy::Slots | RefusedBy::Limit { address: None } => {
                 write!(f, "a process was refused {ago} s ago: {why}")
             }
             RefusedBy::Limit { address: Some(address) } => {
@@ -87,6 +89,10 @@ impl RefusedWatch {
     pub fn advice(&self) -> String {
         match self.by {
             RefusedBy::Call => "give it a valid token (cutover token list)".to_owned(),
+            RefusedBy::Slots => {
+                "wait until a writer slot is free, or evict instances that are dead (cutover instances)"
+                    .to_owned()
+            }
             RefusedBy::Limit { address } => {
                 let address = address.map_or_else(|| "that address".to_owned(), |it| it.to_string());
                 format!("raise that limit of cutover serve, or keep strangers at {address} off the gRPC port")
@@ -161,6 +167,15 @@ mod tests {
         assert_eq!((why.len(), why.ends_with("..")), (WHY_MAX_BYTES + 2, true), "{why}");
         refusals.note_process(RefusedBy::Call, "a\n- b\u{202e}");
         assert_eq!(refusals.watched_lately().expect("just now").why, "a - b ");
+    }
+
+    #[test]
+    fn who_got_no_writer_slot_is_told_with_what_to_do() {
+        let refusals = Refusals::default();
+        refusals.note_process(RefusedBy::Slots, "all writer slots are taken");
+        let refused = refusals.watched_lately().expect("just now");
+        assert_eq!(refused.to_string(), "a process was refused 0 s ago: all writer slots are taken");
+        assert!(refused.advice().contains("evict instances that are dead"), "{}", refused.advice());
     }
 
     #[test]
