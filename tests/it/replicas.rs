@@ -314,7 +314,12 @@ async fn everybody_is_held_after_a_failover_that_may_have_lost_commits(kind: Kin
     };
     let why = timeout(Duration::from_secs(20), held).await.expect("it is held before anybody is served");
     assert!(why.contains("7/00000001"), "{why}");
-    assert!(replicas[leader(&replicas).await].log().contains("cutover confirm"));
+    let told = async {
+        while !replicas.iter().any(|replica| replica.log().contains("cutover confirm")) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, told).await.expect("the log says what to do");
 }
 
 /// A crash: whatever it has acknowledged is in its log.
