@@ -89,10 +89,10 @@ impl RefusedWatch {
     pub fn advice(&self) -> String {
         match self.by {
             RefusedBy::Call => "give it a valid token (cutover token list)".to_owned(),
-            RefusedBy::Slots => {
-                "wait until a writer slot is free, or evict instances that are dead (cutover instances)"
-                    .to_owned()
-            }
+            RefusedBy::Slots => format!(
+                "it registers once a writer slot is free: look again in {} s, or evict instances that are dead",
+                self.for_s
+            ),
             RefusedBy::Limit { address } => {
                 let address = address.map_or_else(|| "that address".to_owned(), |it| it.to_string());
                 format!("raise that limit of cutover serve, or keep strangers at {address} off the gRPC port")
@@ -175,7 +175,7 @@ mod tests {
         refusals.note_process(RefusedBy::Slots, "all writer slots are taken");
         let refused = refusals.watched_lately().expect("just now");
         assert_eq!(refused.to_string(), "a process was refused 0 s ago: all writer slots are taken");
-        assert!(refused.advice().contains("evict instances that are dead"), "{}", refused.advice());
+        assert!(refused.advice().contains("look again in 30 s, or evict"), "{}", refused.advice());
     }
 
     #[test]
