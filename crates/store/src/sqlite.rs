@@ -204,7 +204,7 @@ impl Store for SqliteStore {
     }
 
     fn check(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
-        self.layout.keys.check_new(id)?;
+        self.check_id(id)?;
         self.layout.table.cells(id, record).map(drop)
     }
 
