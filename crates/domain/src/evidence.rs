@@ -259,13 +259,14 @@ impl Evidence {
                  delete each of those records once with an SDK",
             ),
             (
-                if overwrites { stamped } else { 0 },
-                "write or delete once with an SDK what was changed without one, or, if the source is right in all that \
-                 differs, overwrite the target (cutover verify SPEC --repair --source-wins --reason ..)",
-            ),
-            (
-                if overwrites { 0 } else { stamped },
-                "write or delete once with an SDK what was changed without one",
+                stamped,
+                match overwrites {
+                    true => {
+                        "write or delete once with an SDK what was changed without one, or, if the source is right in all \
+                         that differs, overwrite the target (cutover verify SPEC --repair --source-wins --reason ..)"
+                    }
+                    false => "write or delete once with an SDK what was changed without one",
+                },
             ),
             (self.counts.quarantined, "fix the records in quarantine (cutover quarantine list SPEC)"),
             (self.counts.failed, "correct what can't be read or written, with the store's own tools"),

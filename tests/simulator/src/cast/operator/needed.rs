@@ -41,18 +41,14 @@ impl Desk {
                 self.rests_until = world::now() + seconds * S;
                 return Ok(());
             }
-            Advice::Pass(kind) => {
-                // They know what somebody else has written to the target, and that it has to go.
-                match kind == v1::PassKind::Verify && play::foreign::is_left() {
-                    true => play::want_repair(),
-                    false => play::want_pass(kind),
+            Advice::Pass(_) | Advice::Repair => {
+                match advice {
+                    // They know what somebody else has written to the target, and that it has to go.
+                    Advice::Pass(v1::PassKind::Verify) if play::foreign::is_left() => play::want_repair(),
+                    Advice::Pass(kind) => play::want_pass(kind),
+                    _ => play::want_repair(),
                 }
                 // It has begun by then.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                return Ok(());
-            }
-            Advice::Repair => {
-                play::want_repair();
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 return Ok(());
             }
