@@ -40,8 +40,8 @@ const STREAMS_EACH: usize = STREAMS_MAX / 10 * 9;
 /// Streams of calls that need no token: of them and of one address.
 const OPEN_STREAMS_MAX: usize = 1_024;
 const OPEN_STREAMS_EACH: usize = OPEN_STREAMS_MAX / 4;
-/// Maximum bytes of a request that needs no token.
-const OPEN_REQUEST_BYTES: usize = 16 << 10;
+/// Maximum bytes of a request that takes no room from others: it needs no token, or has to get through.
+const SMALL_REQUEST_BYTES: usize = 16 << 10;
 /// Maximum bytes of requests that are being received. A request has 4 MiB at most.
 const RECEIVED_MAX_BYTES: usize = 256 << 20;
 /// How many of them one address or one token can have.
@@ -213,19 +213,19 @@ async fn hold(
 
 /// Limits the bytes of a request, and the time for it.
 fn received(bounds: Arc<Bounds>, path: String, peer: Option<Peer>, holders: Vec<Holder>, body: Body) -> Body {
-    let is_open = access::is_anybodys(&path);
-    let share = if is_open {
-        Shares::new(OPEN_REQUEST_BYTES, OPEN_REQUEST_BYTES).empty(Vec::new())
-    } else if access::is_process(&path) {
+    let is_small = access::is_urgent(&path) && !access::is_process(&path);
+    let share = if access::is_process(&path) {
         // A service that is not heard holds up steps, and may have to stop.
         Shares::new(usize::MAX, usize::MAX).empty(Vec::new())
+    } else if is_small {
+        Shares::new(SMALL_REQUEST_BYTES, SMALL_REQUEST_BYTES).empty(Vec::new())
     } else {
         bounds.received.empty(holders)
     };
     metered(body, share, move |used_up| {
         let [all, each] = [RECEIVED_MAX_BYTES, RECEIVED_EACH_BYTES].map(|bytes| bytes >> 20);
-        let words = match is_open {
-            true => format!("the request is longer than {} KiB", OPEN_REQUEST_BYTES >> 10),
+        let words = match is_small {
+            true => format!("the request is longer than {} KiB", SMALL_REQUEST_BYTES >> 10),
             false => words(used_up, all, each, "MiB of requests are being received", "Send fewer at a time"),
         };
         bounds.refuse(Limit::Memory, &path, peer, words)

@@ -20,9 +20,10 @@ pub enum StampError {
     /// The slot is not below [`Version::SLOTS`].
     #[error("writer slot {0} is not below 16384")]
     Slot(u16),
-    /// The clock is behind versions in the store, and a process that had the same slot may still be writing.
+    /// The version would be ahead of the clock, because others' are, or because there were more than 256 in a millisecond.
+    /// A process that had the same slot may still be writing such versions.
     #[error(
-        "the clock is {ahead_ms} ms behind versions that others wrote, and writes of the process that had this writer slot before may still arrive: set the clock, or retry in {retry_ms} ms"
+        "the version would be {ahead_ms} ms ahead of this clock, and writes with such versions may still arrive of the process that had this writer slot before: retry in {retry_ms} ms, and set the clock if it is slow"
     )]
     Resting {
         /// How far the version would be ahead of the clock.

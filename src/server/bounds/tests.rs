@@ -12,6 +12,11 @@ const CALL: &str = "/cutover.v1.AdminService/SetPin";
 const REPORT: &str = "/cutover.v1.TelemetryService/Report";
 const HEALTH: &str = "/grpc.health.v1.Health/Watch";
 const CHECK: &str = "/grpc.health.v1.Health/Check";
+const URGENT: [&str; 3] = [
+    "/cutover.v1.AdminService/Rollback",
+    "/cutover.v1.AdminService/Pause",
+    "/cutover.v1.TelemetryService/Goodbye",
+];
 
 fn bounds(streams: Shares, received: Shares) -> Arc<Bounds> {
     let config = Config::load(crate::config::Serve::default()).expect("defaults");
@@ -33,6 +38,7 @@ fn router(bounds: &Arc<Bounds>) -> Router {
         [WATCH, HEALTH].into_iter().fold(Router::new(), |router, path| router.route(path, post(streams)));
     let router = [UPLOAD, CALL, REPORT, CHECK]
         .into_iter()
+        .chain(URGENT)
         .fold(streaming, |router, path| router.route(path, post(length)));
     bounds.within(router, Status::into_http)
 }
@@ -88,7 +94,7 @@ async fn requests_that_are_received_have_a_limit_together() {
     assert!(send(1, 2).await.contains("from 10.0.0.1"));
     assert!(send(2, 6).await.contains("of requests are being received, which is the limit"));
     assert_eq!(send(2, 5).await, "5", "another address has its part");
-    for path in [UPLOAD, REPORT] {
+    for path in [UPLOAD, REPORT].into_iter().chain(URGENT) {
         let sent = ask(&router, path, 1, Body::from("x".repeat(100))).await;
         assert_eq!(text(sent).await, "100", "{path} is not stopped by it");
     }
@@ -111,8 +117,10 @@ async fn calls_without_a_token_take_no_places_from_services() {
     let mut stalled = Box::pin(ask(&router, CHECK, 1, Body::from_stream(part)));
     assert!(futures::poll!(stalled.as_mut()).is_pending());
     assert_eq!(text(ask(&router, CALL, 1, Body::from("x".repeat(9))).await).await, "9");
-    let long = ask(&router, CHECK, 1, Body::from("x".repeat(OPEN_REQUEST_BYTES + 1))).await;
-    assert!(text(long).await.contains("the request is longer than 16 KiB"));
+    for path in [CHECK].into_iter().chain(URGENT) {
+        let long = ask(&router, path, 1, Body::from("x".repeat(SMALL_REQUEST_BYTES + 1))).await;
+        assert!(text(long).await.contains("the request is longer than 16 KiB"), "{path}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
