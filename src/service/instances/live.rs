@@ -200,7 +200,8 @@ impl Live {
         record.admission = rand::random::<u64>().max(1);
         // A process that holds a snapshot and is unknown was given up, whatever else was forgotten. A process
         // whose file may be older has not acknowledged anything either.
-        let acknowledged = if holds || record.file_valid_ms > 0 { 0 } else { at.revision };
+        let is_behind = holds && !Mutation::Readmitted.is_left_out();
+        let acknowledged = if is_behind || record.file_valid_ms > 0 { 0 } else { at.revision };
         record.fence_heard = fence_heard;
         let heard = Heard::registered(record.clone(), acknowledged, now);
         let mut heard = Heard { fenced, routes, succeeds, ..heard };

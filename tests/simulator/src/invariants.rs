@@ -45,10 +45,21 @@ struct Known {
     newest: BTreeMap<Id, Newest>,
     /// When acknowledged writes expire.
     expires: BTreeMap<(Id, Version), u64>,
-    /// The newest version that each store has removed because it had expired.
+    /// The newest version that each store has removed because it had expired. Once a reverse pass has made the source
+    /// what the target is, those of the target count for both.
     removed: [BTreeMap<Id, Version>; 2],
     /// Told once.
     faults: BTreeSet<(&'static str, String)>,
+}
+
+impl Known {
+    /// The source has what the target has.
+    fn reversed(&mut self, tenant: &str) {
+        let [source, target] = &mut self.removed;
+        source.retain(|id, _| id.tenant != tenant);
+        let of_tenant = target.iter().filter(|(id, _)| id.tenant == tenant);
+        source.extend(of_tenant.map(|(id, version)| (id.clone(), *version)));
+    }
 }
 
 /// A write that was acknowledged.
@@ -72,7 +83,15 @@ pub fn begin(stores: [DataStore; 2]) {
 
 /// Tenants are here from now on.
 pub fn committed(placements: impl Iterator<Item = (String, Placement)>) {
-    KNOWN.with_borrow_mut(|known| known.committed.extend(placements));
+    KNOWN.with_borrow_mut(|known| {
+        for (tenant, placement) in placements {
+            let before = known.committed.insert(tenant.clone(), placement);
+            let had_floor = before.is_some_and(|before| before.floor > Rung::SourceOnly);
+            if had_floor && placement.floor == Rung::SourceOnly {
+                known.reversed(&tenant);
+            }
+        }
+    });
     let written: Vec<_> = KNOWN.with_borrow(|known| known.newest.keys().cloned().collect());
     written.iter().for_each(check);
 }
@@ -130,6 +149,15 @@ pub fn removed(store: usize, id: &Id, version: Version) {
     check(id);
 }
 
+/// Which store readers ask first. `None`: nobody reads.
+const fn read_at(rung: Rung) -> Option<usize> {
+    match rung {
+        Rung::Hold => None,
+        Rung::SourceOnly | Rung::Dual | Rung::Mirrored => Some(0),
+        Rung::TargetFirst | Rung::TargetOnly => Some(1),
+    }
+}
+
 /// A write was acknowledged.
 pub fn acknowledged(id: &Id, version: Version) {
     KNOWN.with_borrow_mut(|known| {
@@ -148,33 +176,33 @@ pub fn check(id: &Id) {
         let placement = *known.committed.get(&id.tenant)?;
         let newest = *known.newest.get(id)?;
         let [source, target] = known.stores.as_ref()?.each_ref().map(|store| store.peek(id));
+        // Of unknown outcome, perhaps. It has replaced what was acknowledged, and has expired.
+        let stored = [&source, &target].into_iter().flatten();
+        let expired = stored.filter(|record| !record.is_tombstone() && expiring::is_gone(record));
         let removed = known.removed.each_ref().map(|removed| removed.get(id).copied().unwrap_or_default());
-        let [from_source, from_target] = removed;
-        let removed = from_source.max(from_target);
+        let gone = expired.map(|record| record.version).chain(removed).max().unwrap_or_default();
         let is_over = match newest {
             Newest::Version(version) => {
                 let expires_ms = known.expires.get(&(id.clone(), version)).copied();
-                removed >= version || expiring::may_be_over(expires_ms, world::now() / world::MS)
+                gone >= version || expiring::may_be_over(expires_ms, world::now() / world::MS)
             }
-            Newest::Unversioned(_) => removed > Version::ZERO,
+            Newest::Unversioned(_) => gone > Version::ZERO,
         };
-        Some((placement, newest, source, target, is_over, [from_source, from_target]))
+        Some((placement, newest, [source, target], is_over, removed))
     });
-    let Some((placement, newest, source, target, is_over, removed)) = seen else { return };
-    let (read, removed) = match placement.rung {
-        Rung::Hold => (&None, Version::ZERO),
-        Rung::SourceOnly | Rung::Dual | Rung::Mirrored => (&source, removed[0]),
-        Rung::TargetFirst | Rung::TargetOnly => (&target, removed[1]),
-    };
-    // What has expired is the newest that there was.
-    if let Some(older) = read.as_ref().filter(|record| record.version < removed && !expiring::is_gone(record))
+    let Some((placement, newest, [source, target], is_over, removed)) = seen else { return };
+    let read =
+        read_at(placement.rung).and_then(|store| Some(([&source, &target][store].as_ref()?, removed[store])));
+    // What a store has removed is the newest that it had.
+    if let Some((older, removed)) =
+        read.filter(|(record, removed)| record.version < *removed && !expiring::is_gone(record))
     {
         let what =
             format!("{:?} is there after {removed:?} had expired: {:?}", older.version, placement.rung);
         tell_once("resurrected", name(&id.tenant, &id.key), what);
     }
     let is_there = |record: &Option<Record>| match (newest, record) {
-        (_, Some(Record { value: None, .. }) | None) if is_over => true,
+        (_, record) if is_over && record.as_ref().is_none_or(expiring::is_gone) => true,
         (Newest::Version(version), Some(record)) => record.version >= version,
         (Newest::Version(_), None) => false,
         // The SDK replaces it with a version.

@@ -145,6 +145,10 @@ impl Desk {
                 continue;
             }
             if world::now() >= self.operator.quiet_from {
+                // Their script has ended, and its rests with it.
+                if !std::mem::take(&mut self.operator.script).is_empty() {
+                    self.rests_until = 0;
+                }
                 self.look_calmly().await;
                 continue;
             }

@@ -135,7 +135,7 @@ impl Service {
         loop {
             traffic::think(&mut random, self.think_ms).await;
             if world::now() >= self.quiet_from {
-                return;
+                return self.write_what_is_asked(&party).await;
             }
             // Callers give up now and then.
             let patience = match random.random_range(0..20) {
@@ -145,6 +145,16 @@ impl Service {
             let record = self.records.draw(&mut random);
             let operation = party.operate(&mut random, record);
             _ = tokio::time::timeout(Duration::from_millis(patience), operation).await;
+        }
+    }
+
+    /// Writes records once of which operators were told that somebody has to.
+    async fn write_what_is_asked(&self, party: &Party<'_>) {
+        while expiring::ttl().is_some() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if let Some((tenant, key)) = play::calm::take_to_write() {
+                party.put(&tenant, &key).await;
+            }
         }
     }
 }

@@ -162,12 +162,35 @@ impl Party<'_> {
         if watched.is_at_target_only() {
             oracle::write_found_nothing(&record, number);
         }
-        if let (Ok(Some(version)), true, Ok(id)) = (&written, (self.vouches)(), Id::new(&tenant, &key)) {
-            watched.counts(false, left_behind || (self.left_behind)());
+        if let (Ok(Some(version)), Ok(id)) = (&written, Id::new(&tenant, &key)) {
             invariants::expires(&id, *version, expires_ms);
+        }
+        self.wrote(&tenant, &key, watched, number, left_behind, written);
+    }
+
+    /// One put of a record that stays.
+    pub async fn put(&self, tenant: &str, key: &str) {
+        let (watched, left_behind) = (Watched::new(tenant, self.by, self.current), (self.left_behind)());
+        let value = oracle::fresh_value();
+        let number = oracle::write_begins(&name(tenant, key), Some(value), self.by);
+        let written = self.migrator.put_bytes(tenant, key, bytes(value)).await.map(Some);
+        self.wrote(tenant, key, watched, number, left_behind, written);
+    }
+
+    fn wrote(
+        &self,
+        tenant: &str,
+        key: &str,
+        watched: Watched<'_>,
+        number: usize,
+        left_behind: bool,
+        written: Result<Option<Version>, WriteError>,
+    ) {
+        if let (Ok(Some(version)), true, Ok(id)) = (&written, (self.vouches)(), Id::new(tenant, key)) {
+            watched.counts(false, left_behind || (self.left_behind)());
             invariants::acknowledged(&id, *version);
         }
-        ended(&record, number, written, (self.vouches)());
+        ended(&name(tenant, key), number, written, (self.vouches)());
     }
 
     /// A query of the application's own, for one record.

@@ -1,13 +1,16 @@
 //! After the faults: what was asked for is reached by itself, unless somebody is needed. Then status says who and why, and
 //! that is true.
 
-use std::{cell::RefCell, fmt, sync::atomic::Ordering};
+use std::{cell::RefCell, collections::BTreeSet, fmt, sync::atomic::Ordering};
 
 use cutover::{
     domain::{Migration, PassKind},
     refusal::Reason,
 };
-use cutover_client::routing::{PPM, Rung};
+use cutover_client::{
+    routing::{PPM, Rung},
+    store::{Id, Record},
+};
 use cutover_proto::v1;
 
 use super::{chaos, foreign, people, replicas, with};
@@ -45,6 +48,8 @@ struct Calm {
     acts: u32,
     /// What they were refused for.
     refused: Vec<Need>,
+    /// What services are asked to write once.
+    to_write: BTreeSet<(String, String)>,
 }
 
 thread_local! {
@@ -63,6 +68,20 @@ pub fn refused(reasons: Vec<Reason>) {
     }
     let needs = reasons.into_iter().map(|Reason { message, action, .. }| Need { message, action });
     CALM.with_borrow_mut(|calm| calm.refused = needs.collect());
+}
+
+/// Asks the services to write what only the target has. That is all that copying leaves as it is in a world where nobody
+/// writes without an SDK.
+pub fn write_what_differs() {
+    let [source, target] = with(|stage| [0, 1].map(|side| stage.stores[side].clone()));
+    let is_alone = |(id, record): &(Id, Record)| !record.is_tombstone() && source.peek(id).is_none();
+    let alone = target.dump().into_iter().filter(is_alone).map(|(id, _)| (id.tenant, id.key));
+    CALM.with_borrow_mut(|calm| calm.to_write.extend(alone));
+}
+
+/// One of these records.
+pub fn take_to_write() -> Option<(String, String)> {
+    CALM.with_borrow_mut(|calm| calm.to_write.pop_first())
 }
 
 /// What somebody has to do now. `None`: nothing yet, or nothing at all.

@@ -27,7 +27,7 @@ impl Theme {
             }
             M::QueriesAskTarget | M::TombstonesStay => Self::TargetOnly,
             M::LocalGuardOff | M::LocalGuardHeard => Self::LocalGuard,
-            M::Barrier | M::Overtaken | M::LeaseAtEnd | M::CountedOutLate | M::Readmitted => Self::Fence,
+            M::Barrier | M::Overtaken | M::LeaseAtEnd | M::CountedOutLate => Self::Fence,
             M::AnswersKeepAlive => Self::LeftBehind,
             M::Listening => Self::Silence,
             M::Callers | M::OlderAnswers | M::CallersKept => Self::Callers,
@@ -48,7 +48,9 @@ impl Theme {
             }
             M::LeaseAtCall | M::HeardAnew | M::AcknowledgedAnew => Self::Replicas,
             M::SuspendCounts => Self::Suspended,
-            M::ProcessesAreMembers | M::RestoreIsConfirmed | M::FutureIsNoticed => Self::Restore,
+            M::ProcessesAreMembers | M::RestoreIsConfirmed | M::FutureIsNoticed | M::Readmitted => {
+                Self::Restore
+            }
         }
     }
 }
