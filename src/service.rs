@@ -7,6 +7,7 @@ pub mod compaction;
 mod decide;
 mod flags;
 mod guards;
+mod histories;
 mod instances;
 mod lease;
 mod looked;

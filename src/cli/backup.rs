@@ -80,9 +80,8 @@ impl Verb {
                     out::json(&json!({ "restored": store, "from": file }));
                 } else {
                     out::line(&format!("restored {store} from {}", file.display()));
-                    out::line(
-                        "start the controller; nobody moves before: cutover confirm KEY --target-only PERCENT",
-                    );
+                    out::line(&format!("start the controller with it: cutover serve --store {store}"));
+                    out::line("nobody moves before: cutover confirm KEY --target-only PERCENT");
                 }
             }
             Self::Confirm { key, target_only, tenants, except, reversed, refused_ended, change } => {

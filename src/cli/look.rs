@@ -122,6 +122,8 @@ impl Verb {
                 }
             }
             Self::Evict { instance, lost, force, older_than, service, reason, dry_run, actor } => {
+                let filters = [older_than.map(|_| "--older-than"), service.as_ref().map(|_| "--service")];
+                let filters = filters.into_iter().flatten().collect::<Vec<_>>().join(" and ");
                 let request = v1::EvictInstanceRequest {
                     instance_id: instance.unwrap_or_default(),
                     actor: actor_or_user(actor),
@@ -139,6 +141,10 @@ impl Verb {
                         evicted.iter().for_each(|id| out::json(&json!({ "evicted": id, "dry_run": true })));
                     }
                     true => evicted.iter().for_each(|id| out::json(&json!({ "evicted": id }))),
+                    false if evicted.is_empty() && !filters.is_empty() => out::line(&format!(
+                        "nobody was evicted: no lost instance is left by {filters}: cutover instances shows who is lost, \
+                         since when, and of which service",
+                    )),
                     false if evicted.is_empty() => out::line(
                         "nobody was evicted: no lost instance matches. One is lost 10 s after its last report, or after \
                          the controller's start; one that is gone and left a snapshot file is evicted by its name only: \

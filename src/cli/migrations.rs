@@ -105,7 +105,7 @@ pub(super) struct Create {
     /// SDKs that are cut off may go back from target-first by themselves: docs/guards.md
     #[arg(long)]
     local_guard: bool,
-    /// The key again, if a migration with this key was finished and deleted
+    /// The key again, if a migration with this key was finished and deleted, or services route one that the store lacks
     #[arg(long, value_name = "KEY", default_value = "", hide_default_value = true)]
     confirm: String,
     #[command(flatten)]

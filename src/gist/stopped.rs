@@ -43,9 +43,24 @@ pub(super) fn tripped(status: &v1::Status, migration: &v1::Migration, when: fn(u
     };
     let resume = if migration.paused { format!(" and cutover resume {key}") } else { String::new() };
     // At target-first they read the target: nothing but the reverse pass takes them away from it.
-    let reverse = if kept.is_some() { "cutover reverse SPEC, then " } else { "" };
+    let reverse = match (&kept, lost(status)) {
+        (None, _) => String::new(),
+        (Some(_), None) => "cutover reverse SPEC, then ".to_owned(),
+        // The pass waits for it.
+        (Some(_), Some(name)) => format!(
+            "bring {name} back, or, once its process has certainly ended, cutover evict {name} --lost --reason ..; then \
+             cutover reverse SPEC, then "
+        ),
+    };
     let next = format!("{first}{reverse}cutover ack {key} --reason ..{resume}{last}");
     Gist::of("tripped", Tone::Alarm, format!("{whom}: {why}"), next)
+}
+
+/// An instance that is out of reach and waited for until somebody does something.
+fn lost(status: &v1::Status) -> Option<&str> {
+    let is_waited_for =
+        |it: &&v1::Instance| it.lost && !it.settled && !it.counted_out && it.waited_for_ms == 0;
+    status.instances.iter().find(is_waited_for).map(|it| it.name.as_str())
 }
 
 /// Somebody or a guard paused it.

@@ -290,3 +290,31 @@ fn a_ramp_that_goes_down_says_so() {
     );
     assert!(line.starts_with("orders is ramping down and waits: no barrier"), "{line}");
 }
+
+#[test]
+fn a_lost_instance_is_named_before_the_reverse_pass_that_waits_for_it() {
+    let line = |lost: bool, waited_for_ms: u64| {
+        said(
+            |status, it| {
+                status.waiting = vec![v1::Waiting {
+                    gate: "floor".to_owned(),
+                    step: "target-first -> mirrored".to_owned(),
+                    whom: "everybody".to_owned(),
+                    ..Default::default()
+                }];
+                let name = "api-1".to_owned();
+                status.instances = vec![v1::Instance { name, lost, waited_for_ms, ..Default::default() }];
+                it.ceiling = v1::Rung::Dual.into();
+                it.state_since = by("operator:ada", "", 60_000);
+            },
+            v1::State::Tripped,
+        )
+    };
+    let evict = "Next: bring api-1 back, or, once its process has certainly ended, cutover evict api-1 --lost --reason ..; \
+                 then cutover reverse SPEC, then cutover ack orders";
+    assert!(line(true, 0).contains(evict), "{}", line(true, 0));
+    // It is heard, or no longer waited for soon.
+    for line in [line(false, 0), line(true, 9_000)] {
+        assert!(line.contains("Next: cutover reverse SPEC, then cutover ack orders"), "{line}");
+    }
+}

@@ -210,7 +210,7 @@ pub(super) fn held_routes(instance_id: &str, tables: &[v1::HeldTable]) -> Vec<(S
         };
         let exceptions = table.overrides.iter().filter_map(read).collect();
         let (instance_id, salt) = (instance_id.to_owned(), table.salt.clone());
-        Some((table.migration.clone(), HeldRoutes { instance_id, salt, bands, exceptions }))
+        Some((table.migration.clone(), HeldRoutes { instance_id, salt, bands, exceptions, is_known: false }))
     };
     tables.iter().filter_map(read).collect()
 }

@@ -87,8 +87,8 @@ pub(super) async fn watch(
     let (registry, ours) = (&membership.registry, membership.registry.state().history_id.clone());
     let is_ours = history_id == *ours;
     let known = last_revision.max(held_revision);
-    let is_genuine = registry.seals().is_genuine(&held_seal, &ours, known);
-    let known = Known { revision: known, is_ours, is_genuine };
+    let is_genuine = registry.seals().is_genuine(&held_seal, &history_id, known);
+    let known = Known { revision: known, history_id, is_ours, is_genuine };
     let held = if is_ours { last_revision } else { 0 };
     // Changes to a state of other migrations would leave out what it lacks, and keep what it should not have.
     let is_base = registry.seals().is_of_scope(&held_seal, &ours, held, &who.scope());

@@ -16,11 +16,13 @@ use crate::{
 };
 
 /// What a process says it knows when it joins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Known {
     /// The newest revision that it holds, or keeps from an earlier history of its own.
     pub revision: u64,
-    /// Whether that is a revision of this store's history.
+    /// Of which history.
+    pub history_id: String,
+    /// Whether that is this store's.
     pub is_ours: bool,
     /// Whether this controller, or one on a copy of its store, has sent it.
     pub is_genuine: bool,
@@ -69,12 +71,11 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Registers a process that watches. `known`: the newest revision of this history that it holds or keeps,
-    /// and whether that is this controller's history.
-    pub async fn join(&self, asking: Asking, known: Known) -> Result<Registration, JoinError> {
-        let state = self.registry.state();
-        let newest = state.revision;
-        if known.is_ours && known.revision > newest && !Mutation::FutureIsNoticed.is_left_out() {
+    /// Registers a process that watches. `known`: the newest revision that it holds or keeps.
+    pub async fn join(&self, mut asking: Asking, known: Known) -> Result<Registration, JoinError> {
+        let newest = self.registry.state().revision;
+        let is_outdated = !Mutation::FutureIsNoticed.is_left_out();
+        if is_outdated && let Some(why) = self.outdated(&asking, &known, newest).await? {
             // A token lets a service in, and does not let it hold every migration by a number that it made up.
             if asking.record.credential.is_some() && !known.is_genuine {
                 let refused = JoinError::Unproven { claimed: known.revision, newest };
@@ -82,11 +83,15 @@ impl Membership {
                 self.instances.note_unproven(&refused.to_string());
                 return Err(refused);
             }
-            self.operate.begin_history(&asking.record.instance_id, known.revision, newest).await?;
+            self.operate.begin_history(why).await?;
             return Err(JoinError::PutBack);
         }
+        let state = self.registry.state();
+        for (key, held) in &mut asking.routes {
+            held.is_known = state.entry_of(key).is_some();
+        }
         let incarnation = asking.record.incarnation;
-        let at = Fenced { revision: newest, has_fence: state.fences.newest.is_some() };
+        let at = Fenced { revision: state.revision, has_fence: state.fences.newest.is_some() };
         drop(state);
         let (instances, ingest) = (self.instances.clone(), self.ingest.clone());
         let registered = async move {
@@ -96,6 +101,32 @@ impl Membership {
         };
         // Nobody would give up one whose registration never ends.
         self.registry.under_way().to_the_end(registered).await
+    }
+
+    /// Why this store is an older one than that by which a process routes. `None`: nothing shows that.
+    async fn outdated(
+        &self,
+        asking: &Asking,
+        known: &Known,
+        newest: u64,
+    ) -> Result<Option<String>, operate::Error> {
+        let Known { revision, history_id, is_ours, is_genuine } = known;
+        let holds = format!("instance {} holds revision {revision}", asking.record.instance_id);
+        if *is_ours {
+            let is_later = *revision > newest;
+            return Ok(is_later.then(|| format!("{holds}, this store is at {newest}: was it restored?")));
+        }
+        // What is held already has to be confirmed anyway.
+        let state = self.registry.state().clone();
+        let is_open =
+            |key: &str| state.entry_of(key).is_some_and(|entry| entry.migration.document.restored.is_none());
+        let is_of_a_copy = *is_genuine && asking.routes.iter().any(|(key, _)| is_open(key));
+        if !is_of_a_copy || self.operate.descends_from(history_id).await? {
+            return Ok(None);
+        }
+        Ok(Some(format!(
+            "{holds} of a history that this store does not have, but a copy of it: was this one left behind by a restore?"
+        )))
     }
 
     /// Records that a process is about to end. Does nothing for an unknown one, nor for one that the holder of this

@@ -4,10 +4,14 @@
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use cutover_clock::Instant;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, OnceCell};
 use tracing::Instrument as _;
 
 pub use super::request::RequestMeta;
@@ -86,6 +90,8 @@ pub struct Operate {
     /// Why the controller has to start anew.
     pub(super) put_back: Mutex<Option<String>>,
     pub(super) starts_anew: Notify,
+    /// Histories whose events the store has.
+    pub(super) ancestors: OnceCell<BTreeSet<String>>,
 }
 
 /// A migration that can take a step.
@@ -99,7 +105,8 @@ struct Ready {
 impl Operate {
     /// Commits changes to a store.
     pub fn new(store: Arc<dyn Store>, registry: Arc<Registry>, instances: Arc<Instances>) -> Self {
-        Self { store, registry, instances, put_back: Mutex::default(), starts_anew: Notify::new() }
+        let (put_back, starts_anew, ancestors) = (Mutex::default(), Notify::new(), OnceCell::new());
+        Self { store, registry, instances, put_back, starts_anew, ancestors }
     }
 
     /// Loads, applies and commits; retries if another commit was first.
@@ -120,6 +127,7 @@ impl Operate {
             if let Change::Create { confirm, .. } = change {
                 let query = HistoryQuery { key: Some(key.clone()), limit: 2, ..HistoryQuery::default() };
                 change::may_use_again(key, confirm, &self.store.history(&query).await?)?;
+                change::may_begin(key, confirm, &self.instances.routes(key))?;
             }
             if mutation.dry_run || outcome.changes.is_empty() {
                 return Ok(outcome);

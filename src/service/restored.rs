@@ -33,19 +33,12 @@ impl Operate {
         Ok(self.store.keep(&held).await?)
     }
 
-    /// Called when an instance registers with a revision of this history that this store never had: its file
-    /// must have been copied or put back. Gives the store another history, because others may understand something
+    /// Called when an instance registers with a state that this store never had: its file must have been copied or put
+    /// back. Gives the store another history, because others may understand something
     /// else by these revisions. The controller has to start anew, and then holds every migration. Not before: each hold
     /// is a revision, and with as many as the instance holds nobody would notice any more.
-    pub async fn begin_history(
-        self: &Arc<Self>,
-        instance: &str,
-        held: u64,
-        newest: u64,
-    ) -> Result<(), operate::Error> {
-        let why =
-            format!("instance {instance} holds revision {held}, this store is at {newest}: was it restored?");
-        tracing::error!(instance, held, newest, "this store is older than what an instance holds");
+    pub async fn begin_history(self: &Arc<Self>, why: String) -> Result<(), operate::Error> {
+        tracing::error!(why, "this store is older than what an instance holds");
         let operate = self.clone();
         let begun = async move {
             let mut put_back = operate.put_back.lock().await;

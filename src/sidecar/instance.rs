@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -31,6 +31,8 @@ pub(super) struct Instance {
     finish_within: Duration,
     /// The longest time for one call to a store.
     call_timeout: Duration,
+    /// Why it has not started yet. Empty: it was not refused.
+    refused: Mutex<String>,
     started: OnceLock<Started>,
 }
 
@@ -53,8 +55,8 @@ impl Instance {
         let id = format!("sidecar-{}-{:08x}", std::process::id(), rand::random::<u32>());
         let options = Options { instance_id: Some(id.clone()), ..options };
         let (server, service) = (server.to_owned(), service.to_owned());
-        let (mark, started) = (OnceLock::new(), OnceLock::new());
-        Arc::new(Self { service, id, server, options, mark, finish_within, call_timeout, started })
+        let (mark, refused, started) = (OnceLock::new(), Mutex::default(), OnceLock::new());
+        Arc::new(Self { service, id, server, options, mark, finish_within, call_timeout, refused, started })
     }
 
     /// Opens the stores and connects; retries as long as only the controller is missing.
@@ -83,6 +85,7 @@ impl Instance {
                 Ok(client) => break client,
                 Err(error @ (ConnectError::NoSnapshot { .. } | ConnectError::FileExpired { .. })) => {
                     tracing::warn!("not ready, retrying: {error}");
+                    *self.refused() = error.to_string();
                     sleep(PAUSE).await;
                 }
                 Err(error) => return Err(error.into()),
@@ -126,9 +129,17 @@ impl Instance {
 
     /// The instance, or why there is none yet.
     pub(super) fn started(&self) -> Result<&Started, Status> {
-        self.started
-            .get()
-            .ok_or_else(|| failure::not_begun("the sidecar has no snapshot yet: is the controller running?"))
+        self.started.get().ok_or_else(|| {
+            let why = match self.refused().as_str() {
+                "" => "it connects to the controller".to_owned(),
+                why => format!("it tries again and again. {why}"),
+            };
+            failure::not_begun(&format!("the sidecar has no snapshot yet: {why}"))
+        })
+    }
+
+    fn refused(&self) -> MutexGuard<'_, String> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why it is not ready. `None`: it is.

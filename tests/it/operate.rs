@@ -124,7 +124,7 @@ async fn a_registration_whose_call_is_dropped_ends_all_the_same() {
         incarnation: 1,
         ..InstanceRecord::default()
     };
-    let known = Known { revision: 0, is_ours: true, is_genuine: true };
+    let known = Known { revision: 0, history_id: String::new(), is_ours: true, is_genuine: true };
     let mut call = Box::pin(membership.join(Asking { record, ..Asking::default() }, known));
     let is_pending = poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_pending())).await;
     assert!(is_pending, "the store has not answered");

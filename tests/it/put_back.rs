@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use cutover::{
+    domain::{Change, Confirmation},
     server::Error,
     store::{
         Store,
@@ -110,4 +111,133 @@ async fn a_restart_in_between_hides_nothing() {
     assert!(matches!(next.ended().await, Error::Restored(_)));
     store.fail_by(|_| None);
     both_are_held(store).await;
+}
+
+/// What a process says that routes a migration as the controller told it.
+fn holds(history_id: &str, revision: u64, seal: &str) -> v1::WatchRequest {
+    let route =
+        v1::TableBand { upto_ppm: 1_000_000, rung: v1::Rung::TargetOnly.into(), ..Default::default() };
+    let held = v1::HeldTable {
+        migration: "orders".to_owned(),
+        salt: "orders".to_owned(),
+        bands: vec![route],
+        ..Default::default()
+    };
+    v1::WatchRequest {
+        instance_id: "a".to_owned(),
+        service: "orders-api".to_owned(),
+        incarnation: 1,
+        holds_snapshot: true,
+        held_revision: revision,
+        last_revision: revision,
+        writer_slot: Some(2),
+        history_id: history_id.to_owned(),
+        held_seal: seal.to_owned(),
+        held: vec![held],
+        version_layout: 1,
+        ..Default::default()
+    }
+}
+
+/// The newest state of a controller: its history, its revision and the proof of both.
+async fn state_of(controller: &Controller) -> (String, u64, String) {
+    // Soon after a restore only those register that have a slot.
+    let who = v1::WatchRequest {
+        instance_id: "looks".to_owned(),
+        service: "orders-api".to_owned(),
+        incarnation: 1,
+        holds_snapshot: true,
+        writer_slot: Some(1),
+        version_layout: 1,
+        ..Default::default()
+    };
+    let mut stream = controller.routing().await.watch(who).await.unwrap().into_inner();
+    let mut history = String::new();
+    loop {
+        match stream.message().await.unwrap().unwrap().kind.unwrap() {
+            v1::watch_response::Kind::Registered(registered) => history = registered.history_id,
+            v1::watch_response::Kind::Snapshot(part) if part.last => {
+                return (history, part.revision, part.seal);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A restored copy, in which a process was told something, and everything was confirmed.
+async fn restored(store: &MemoryStore, history_id: &str) -> (Arc<MemoryStore>, (String, u64, String)) {
+    let restored = Arc::new(store.restored(history_id, "backup.db"));
+    let controller = Controller::start_on(restored.clone()).await;
+    let told = state_of(&controller).await;
+    controller.stop().await;
+    for name in ["customers", "orders"] {
+        let state = restored.snapshot().await.unwrap();
+        let migration = restored.migration(&key(name)).unwrap();
+        let confirm = Change::ConfirmRestore(Confirmation::default());
+        restored.commit(&commit(Some(&migration), &key(name), &confirm, state.revision + 1)).await.unwrap();
+    }
+    (restored, told)
+}
+
+#[tokio::test]
+async fn a_file_that_a_restore_left_behind_is_noticed() {
+    let (first, _) = copied().await;
+    let (second, of_second) = restored(&first, "second").await;
+    let (third, of_third) = restored(&second, "third").await;
+    assert_eq!([&*of_second.0, &*of_third.0], ["second", "third"]);
+
+    // Whoever comes from an earlier history of this store is told the current state, as after any restore.
+    let controller = Controller::start_on(third.clone()).await;
+    let (_, revision, seal) = &of_second;
+    controller.routing().await.watch(holds("second", *revision, seal)).await.expect("an ancestor");
+    // Nor does anybody's word count without a proof.
+    for (history_id, seal) in [("fourth", &of_second.2), ("fourth", &String::new())] {
+        controller
+            .routing()
+            .await
+            .watch(holds(history_id, *revision, seal))
+            .await
+            .expect("another controller's");
+    }
+    controller.stop().await;
+
+    // Somebody starts the controller with the second file, which is as it was.
+    let controller = Controller::start_on(second.clone()).await;
+    let (_, revision, seal) = &of_third;
+    let refused =
+        controller.routing().await.watch(holds("third", *revision, seal)).await.expect_err("noticed");
+    assert!(refused.message().contains("starts anew"), "{refused}");
+    assert!(matches!(controller.ended().await, Error::PutBack(_)));
+
+    let next = Controller::start_on(second.clone()).await;
+    serves(&next).await;
+    for name in ["customers", "orders"] {
+        let document = second.migration(&key(name)).unwrap().document;
+        let why = document.restored.as_ref().expect("it is held");
+        assert!(why.contains("was this one left behind by a restore?") && document.put_back, "{why}");
+    }
+    // It is held already, so the same says nothing new.
+    next.routing().await.watch(holds("third", *revision, seal)).await.expect("it registers");
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_lacks_a_migration_in_use_does_not_begin_it_anew_by_accident() {
+    let controller = Controller::start_on(Arc::new(MemoryStore::new("empty"))).await;
+    let create = |confirm: &str| v1::CreateMigrationRequest {
+        key: "orders".to_owned(),
+        source: "a".to_owned(),
+        target: "b".to_owned(),
+        confirm: confirm.to_owned(),
+        ..Default::default()
+    };
+    let mut admin = controller.admin().await;
+    controller.routing().await.watch(holds("lost", 7, "")).await.expect("it registers");
+    let refused = admin.create_migration(create("")).await.expect_err("refused");
+    let said = refused.message();
+    assert!(said.contains("instance a has tenants of a migration orders at target-first or above"), "{said}");
+    let unrelated = v1::CreateMigrationRequest { key: "customers".to_owned(), ..create("") };
+    admin.create_migration(unrelated).await.expect("nobody routes it");
+    admin.create_migration(create("orders")).await.expect("it is meant");
+    controller.stop().await;
 }

@@ -26,7 +26,7 @@ pub use deletion::may_use_again;
 use draft::Draft;
 pub use passes::{RESIDUAL_MS, SEGMENTS_MAX};
 pub use request::{Applied, Ask, Change, Confirmation, Context, Deletion, NewPass, Refusal};
-pub use restored::HeldRoutes;
+pub use restored::{HeldRoutes, may_begin};
 use rollback::Latched;
 
 use super::{

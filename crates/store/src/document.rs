@@ -17,7 +17,7 @@ pub mod typed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use error::{DocumentError, Fault};
+pub use error::{DocumentError, Fault, NotCanonical};
 pub use number::{Number, NumberError};
 pub use typed::{Rest, set};
 
@@ -70,8 +70,9 @@ impl Document {
     /// rejects bytes that [`Self::encode`] would write differently.
     pub fn decode_canonical(bytes: &[u8]) -> Result<Self, DocumentError> {
         let document = Self::decode(bytes)?;
-        if document.encode()? != bytes {
-            return Err(Fault::NotCanonical.into());
+        let canonical = document.encode()?;
+        if canonical != bytes {
+            return Err(Fault::NotCanonical(NotCanonical::of(bytes, &canonical)).into());
         }
         Ok(document)
     }

@@ -72,7 +72,10 @@ fn state(controller: &v1::Controller, report: &mut Report) {
     }
     if controller.restored > 0 {
         report.fail(
-            format!("{} migrations are held until somebody confirms a restored store", controller.restored),
+            format!(
+                "its store was restored, and nobody has confirmed that. Migrations on hold: {}",
+                controller.restored
+            ),
             "cutover list shows them; then cutover confirm KEY",
         );
     }

@@ -188,7 +188,13 @@ fn a_fence_counts_only_for_those_who_heard_of_it_after_the_restore() {
 fn held() -> HeldRoutes {
     let bands = [(100_000, Rung::TargetOnly), (300_000, Rung::TargetFirst), (PPM, Rung::Mirrored)];
     let bands = bands.map(|(upto_ppm, rung)| Band { upto_ppm, route: route(rung) }).to_vec();
-    HeldRoutes { instance_id: "a".to_owned(), salt: "orders".to_owned(), bands, exceptions: Vec::new() }
+    HeldRoutes {
+        instance_id: "a".to_owned(),
+        salt: "orders".to_owned(),
+        bands,
+        exceptions: Vec::new(),
+        is_known: true,
+    }
 }
 
 fn route(rung: Rung) -> Route {

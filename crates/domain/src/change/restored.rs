@@ -5,7 +5,12 @@ use std::collections::HashSet;
 use cutover_core::routing::{Band, PPM, Route, Rung, bucket};
 
 use super::{Confirmation, Context, Draft, Refusal, passes::RESIDUAL_MS};
-use crate::{Document, Gate, Placement, Tenant, TenantRow, Unmet, Violation, barrier::what_to_do, percent};
+use crate::{
+    Document, Gate, Key, Placement, Tenant, TenantRow, Unmet, Violation, barrier::what_to_do, percent,
+};
+
+/// Tenants that the history names.
+const NAMED_MOST: usize = 5;
 
 /// What an instance routed a migration by when it registered.
 #[derive(Clone, Debug)]
@@ -18,6 +23,34 @@ pub struct HeldRoutes {
     pub bands: Vec<Band>,
     /// Tenants whose writes are in the target alone while those of their bucket are not, or the reverse.
     pub exceptions: Vec<(Tenant, Route)>,
+    /// Whether the store had this migration when the instance registered.
+    pub is_known: bool,
+}
+
+impl HeldRoutes {
+    /// Whether it may read the target, or write it alone.
+    fn needs_target(&self) -> bool {
+        let routes = self.bands.iter().map(|band| &band.route);
+        routes.chain(self.exceptions.iter().map(|(_, route)| route)).any(|route| route.rung >= Rung::Hold)
+    }
+}
+
+/// Whether a migration may be created although instances route one of its name that the store does not have: it may be
+/// another store, or one that lost what it had.
+pub fn may_begin(key: &Key, confirm: &str, held: &[HeldRoutes]) -> Result<(), Refusal> {
+    let stranger = held.iter().find(|held| !held.is_known && held.needs_target());
+    Refusal::unless_met(stranger.filter(|_| confirm.is_empty()).map(|stranger| {
+        let message = format!(
+            "instance {} has tenants of a migration {key} at target-first or above, and this store does not have it. \
+             Everybody would begin at source-only, without the writes that only its target has",
+            stranger.instance_id
+        );
+        let action = format!(
+            "start the controller with the store that has it, or restore a backup (cutover restore); or, if no service \
+             uses that target any more: the same with --confirm {key}"
+        );
+        Unmet::of_change(Gate::Restored, message, action)
+    }))
 }
 
 impl Confirmation {
@@ -144,12 +177,16 @@ impl Draft {
         }
         self.document.overrides.clear();
         self.stop_going_up(context);
+        let named = match confirmation.tenants.iter().map(Tenant::to_string).collect::<Vec<_>>() {
+            names if names.is_empty() => String::new(),
+            names if names.len() > NAMED_MOST => format!(" and {} tenants by name", names.len()),
+            names => format!(" and by name {}", names.join(", ")),
+        };
         self.say(format!(
-            "confirmed after a restore, with {} instances connected: {} % and {} named tenants have writes in \
-             the target alone; passes and soaks count from here",
-            context.fleet.instances(),
+            "confirmed after a restore. Writes in the target alone: {} %{named}. Instances connected: {}. Passes and \
+             soaks count from here",
             percent(said_ppm),
-            confirmation.tenants.len()
+            context.fleet.instances(),
         ));
         self.say(format!(
             "paused, because the backup may lack a rollback: cutover resume {}",
