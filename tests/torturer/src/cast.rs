@@ -22,9 +22,9 @@ use tokio::{
 #[derive(Clone, Debug)]
 pub struct Places {
     pub dir: PathBuf,
-    /// The controller's port, without a proxy.
-    pub port: u16,
-    /// The controller as workers reach it, through proxies where they have one.
+    /// The controllers, without proxies; several are separated by commas.
+    pub direct: String,
+    /// The same as workers reach them, through proxies.
     pub server: String,
     pub source: String,
     pub target: String,
@@ -55,33 +55,27 @@ pub struct Life {
     stopped: bool,
 }
 
-/// A child of this program, with its output in a file.
-fn child(dir: &Path, words: &str, arguments: &[&str]) -> anyhow::Result<Child> {
+/// This program, with its output in a file.
+pub fn command(dir: &Path, words: &str, arguments: &[&str]) -> anyhow::Result<Command> {
     let stderr = File::options().create(true).append(true).open(dir.join(words))?;
     let program = std::env::current_exe().context("can't find this very program")?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(stderr);
-    Ok(command.kill_on_drop(true).env("RUST_LOG", "warn").spawn()?)
+    command.kill_on_drop(true).env("RUST_LOG", "warn");
+    Ok(command)
 }
 
-fn signal(child: &Child, signal: Signal) {
+fn child(dir: &Path, words: &str, arguments: &[&str]) -> anyhow::Result<Child> {
+    Ok(command(dir, words, arguments)?.spawn()?)
+}
+
+/// Sends a signal.
+pub fn signal(child: &Child, signal: Signal) {
     // A process that has already ended needs no signal.
     let _ = child.id().map(|pid| kill(Pid::from_raw(pid.cast_signed()), signal));
 }
 
 impl Places {
-    /// Without a proxy.
-    pub fn direct(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// Starts the controller, possibly again.
-    pub fn controller(&self) -> anyhow::Result<Child> {
-        let store = format!("sqlite:{}", self.dir.join("cutover.db").display());
-        let grpc = format!("127.0.0.1:{}", self.port);
-        child(&self.dir, "controller.err", &["controller", "--store", &store, "--grpc", &grpc])
-    }
-
     /// Starts a worker of a pass.
     pub fn pass(&self, kind: &str, residual_ms: u64) -> anyhow::Result<Child> {
         let Self { server, source, target, .. } = self;

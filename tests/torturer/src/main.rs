@@ -1,6 +1,6 @@
 //! Tries to lose writes of a live migration; `tests/torture` builds and runs it.
 //!
-//! Services read and write few records through the SDK. Meanwhile they, the controller and the workers of
+//! Services read and write few records through the SDK. Meanwhile they, the controllers and the workers of
 //! passes are killed and paused. A proxy delays requests and cuts connections before the answer, and the
 //! migration is ramped up and down at random ([`story`]). Everything that was begun, answered and read is
 //! logged before anybody continues ([`log`]). At the end every read must be explained by a write that no
@@ -13,6 +13,7 @@ mod bug;
 mod caller;
 mod cast;
 mod check;
+mod controllers;
 mod log;
 mod pass;
 mod proxy;
@@ -47,9 +48,9 @@ enum Command {
     Caller(caller::Caller),
     /// The sidecar of such services; started by `run`
     Sidecar(SidecarProcess),
-    /// The controller; started by `run`
+    /// A controller; started by `run`
     Controller {
-        #[arg(long)]
+        #[arg(long, env = "CUTOVER_STORE", hide_env_values = true)]
         store: String,
         #[arg(long)]
         grpc: String,
@@ -86,6 +87,12 @@ pub struct Run {
     /// Target store
     #[arg(long, env = "TORTURE_TARGET", default_value = "sqlite:{dir}/target.db")]
     pub target: String,
+    /// Controllers; several need a shared store
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub controllers: u8,
+    /// The controllers' store, which has to be empty: sqlite:PATH, postgres://.., mysql://.., dynamodb://..
+    #[arg(long, env = "TORTURE_STORE", hide_env_values = true, default_value = "sqlite:{dir}/cutover.db")]
+    pub store: String,
     /// Print what steps wait for
     #[arg(long)]
     pub verbose: bool,
@@ -105,6 +112,7 @@ struct Summary {
     cuts: u64,
     ramps: u64,
     passes: u64,
+    leader_changes: u64,
     stages: Vec<String>,
     bug: Option<bug::Bug>,
 }
@@ -149,6 +157,14 @@ async fn play(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 async fn torture(run: Run) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        run.controllers == 1 || !run.store.starts_with("sqlite:"),
+        "several controllers need a shared store: add --store postgres://.. (tests/torture starts one)"
+    );
+    anyhow::ensure!(
+        run.controllers == 1 || run.bug.or(run.directed).is_none(),
+        "--bug and --directed have one controller: leave out --controllers"
+    );
     let seed = run.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     eprintln!("torture: seed {seed}, {} s; --seed {seed} plays the same happenings again", run.seconds);
     let temporary = tempfile::tempdir().context("can't make a temporary directory; set TMPDIR")?;
@@ -169,6 +185,7 @@ async fn torture(run: Run) -> anyhow::Result<ExitCode> {
         cuts: told.cuts,
         ramps: told.ramps,
         passes: told.passes,
+        leader_changes: told.leader_changes,
         stages: told.stages.into_iter().collect(),
         bug: run.bug,
     };

@@ -3,6 +3,7 @@
 
 mod directed;
 mod ending;
+mod operator;
 
 use std::{
     collections::BTreeSet,
@@ -13,16 +14,19 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cutover_client::store::{Copied, Id, Record, Version};
+use cutover_client::{
+    AuthorizedChannel,
+    store::{Copied, Id, Record, Version},
+};
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::process::Child;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::{
-    KEY, KEYS, Run, TENANTS,
+    KEYS, Run, TENANTS,
     cast::{Life, Places},
     check::SEEDED,
+    controllers::{Controllers, free_port},
     log::now_ns,
     proxy::{Faults, Proxy},
     scenario, stores,
@@ -37,8 +41,6 @@ const CALLERS: u64 = 2;
 /// Longest time that the proxies delay a request, and so how late a put can land.
 const DELAY_MOST_MS: u64 = 800;
 const RESIDUAL_MS: u64 = 2_000;
-/// Requests of [`Story::ramp`], from source-only to target-only.
-const LADDER_TOP: u32 = 7;
 
 /// What happened.
 #[derive(Debug, Default)]
@@ -48,6 +50,8 @@ pub struct Told {
     pub cuts: u64,
     pub ramps: u64,
     pub passes: u64,
+    /// How often another controller led than before.
+    pub leader_changes: u64,
     /// Rungs on which some tenant was seen.
     pub stages: BTreeSet<String>,
     /// When the final reads began.
@@ -62,14 +66,14 @@ pub fn is_seeded(record: &str) -> bool {
 struct Story {
     rng: StdRng,
     places: Places,
-    /// Proxies to the controller, the source and the target.
-    links: [Arc<Faults>; 3],
+    /// Connections of clients to each controller, of several controllers to their store, and to the source and the target.
+    links: Vec<Arc<Faults>>,
     /// The first service's proxy to the controller, in a directed run.
     held: Arc<Faults>,
-    controller: Option<Child>,
+    controllers: Controllers,
     workers: Vec<Life>,
     pass: Option<Child>,
-    admin: AdminServiceClient<Channel>,
+    admin: AdminServiceClient<AuthorizedChannel>,
     told: Told,
     /// Gates that are passed without evidence.
     overrides: Vec<String>,
@@ -80,33 +84,41 @@ struct Story {
     next_ramp: Instant,
 }
 
-/// A port at which the controller can be started again and again: the kernel gives none of these to others.
-fn free_port() -> u16 {
-    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    std::iter::repeat_with(|| rand::random_range(20_000..32_000)).find(is_free).unwrap_or_default()
-}
-
 /// Runs one run and ends everything cleanly.
 pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
-    let links: [Arc<Faults>; 3] = Default::default();
-    let [to_controller, to_source, to_target] = &links;
-    let port = free_port();
-    let server = Proxy::start(SocketAddr::from(([127, 0, 0, 1], port)), to_controller.clone()).await?;
+    let [to_source, to_target] = <[Arc<Faults>; 2]>::default();
+    let mut links = Vec::new();
     let [source, target] =
         [&run.source, &run.target].map(|url| url.replace("{dir}", &dir.display().to_string()));
     seed_source(&source).await?;
     stores::open(&target).await?;
-    let (source, _source) = stores::through_proxy(&source, to_source).await?;
-    let (target, _target) = stores::through_proxy(&target, to_target).await?;
-    let server = (format!("http://{}", server.address), server);
+    let (source, _source) = stores::through_proxy(&source, &to_source).await?;
+    let (target, _target) = stores::through_proxy(&target, &to_target).await?;
+    let mut proxies = Vec::new();
+    let mut controllers = Controllers::default();
+    for _ in 0..run.controllers {
+        let (port, clients, own) = (free_port(), Arc::<Faults>::default(), Arc::<Faults>::default());
+        proxies.push(Proxy::start(SocketAddr::from(([127, 0, 0, 1], port)), clients.clone()).await?);
+        let store = run.store.replace("{dir}", &dir.display().to_string());
+        let (store, proxy) = stores::through_proxy(&store, &own).await?;
+        links.push(clients);
+        if let Some(proxy) = proxy {
+            controllers.keep(proxy);
+            links.push(own);
+        }
+        controllers.start(dir, port, store)?;
+    }
+    links.extend([to_source, to_target]);
+    let servers: Vec<String> = proxies.iter().map(|proxy| format!("http://{}", proxy.address)).collect();
     let held = Arc::<Faults>::default();
-    let first = Proxy::start(SocketAddr::from(([127, 0, 0, 1], port)), held.clone()).await?;
+    let first =
+        Proxy::start(SocketAddr::from(([127, 0, 0, 1], controllers.first_port())), held.clone()).await?;
     let bug = run.bug.and_then(|bug| clap::ValueEnum::to_possible_value(&bug));
     let bug = bug.map_or(Vec::new(), |bug| vec!["--bug".to_owned(), bug.get_name().to_owned()]);
     let places = Places {
         dir: dir.to_owned(),
-        port,
-        server: server.0,
+        direct: controllers.servers(),
+        server: servers.join(","),
         source,
         target,
         bug,
@@ -114,10 +126,9 @@ pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
     };
     let mut liars = tokio::task::JoinSet::new();
     if let Some(bug) = run.bug {
-        liars.spawn(bug.lie(places.direct()));
+        liars.spawn(bug.lie(places.direct.clone()));
     }
     std::fs::write(dir.join("torture.toml"), stores::spec(&places.source, &places.target, RESIDUAL_MS))?;
-    let admin = Endpoint::from_shared(places.direct())?.connect_lazy();
     let directed = run.directed.or(run.bug);
     let callers = if directed.is_some() { 0 } else { CALLERS };
     // Callers end before their sidecars.
@@ -125,10 +136,10 @@ pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
     let workers = workers.chain((1..=callers).map(Life::sidecar)).collect();
     let mut story = Story {
         rng: StdRng::seed_from_u64(seed),
-        controller: Some(places.controller()?),
+        controllers,
         workers,
         pass: None,
-        admin: AdminServiceClient::new(admin),
+        admin: operator::connect(&places.direct)?,
         told: Told::default(),
         overrides: run.bug.map_or(Vec::new(), crate::bug::Bug::overrides),
         verbose: run.verbose,
@@ -146,6 +157,7 @@ pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
         worker.start(&story.places)?;
     }
     let end = Instant::now() + Duration::from_secs(run.seconds);
+    let half = Instant::now() + Duration::from_secs(run.seconds / 2);
     if let Some(bug) = directed
         && story.directed(bug, end, dir).await?
     {
@@ -154,6 +166,10 @@ pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
     }
     while Instant::now() < end && directed.is_none() {
         story.happen().await?;
+        // Chance may have spared the leader.
+        if run.controllers > 1 && Instant::now() >= half && story.controllers.leader_changes() == 0 {
+            story.pause_leader();
+        }
         story.look().await?;
         let pause_ms = story.rng.random_range(100..900);
         tokio::time::sleep(Duration::from_millis(pause_ms)).await;
@@ -163,46 +179,6 @@ pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
 }
 
 impl Story {
-    async fn create(&mut self, linearizable: bool) -> anyhow::Result<()> {
-        let level = if linearizable { v1::Level::Linearizable } else { v1::Level::Acknowledged };
-        let request = v1::CreateMigrationRequest {
-            mutation: mutation(),
-            key: KEY.to_owned(),
-            source: "source".to_owned(),
-            target: "target".to_owned(),
-            policy: Some(v1::Policy {
-                level: level.into(),
-                fence_after_ms: if linearizable { 9_000 } else { 0 },
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        for _ in 0..100 {
-            if let Ok(created) = self.admin.create_migration(request.clone()).await {
-                return self.observe(created.into_inner().migration.unwrap_or_default().guards).await;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        anyhow::bail!(
-            "the controller did not start: see {}",
-            self.places.dir.join("controller.err").display()
-        )
-    }
-
-    /// Guards only observe: half of the fleet is dead now and then, and a latch would end the ramps.
-    async fn observe(&mut self, guards: Vec<v1::GuardRule>) -> anyhow::Result<()> {
-        let mode = v1::GuardMode::Observe.into();
-        let told = |rule: v1::GuardRule| v1::GuardRule { guard: rule.guard, mode, ..Default::default() };
-        let request = v1::UpdateMigrationRequest {
-            mutation: mutation(),
-            key: KEY.to_owned(),
-            guards: guards.into_iter().map(told).collect(),
-            ..Default::default()
-        };
-        self.admin.update_migration(request).await?;
-        Ok(())
-    }
-
     /// One random event. A refusal, or a controller that is away, is ignored.
     async fn happen(&mut self) -> anyhow::Result<()> {
         match self.rng.random_range(0..100) {
@@ -220,7 +196,7 @@ impl Story {
                 self.told.pauses += u64::from(self.workers[at].pause_or_go_on());
             }
             61..80 => {
-                let link = self.rng.random_range(0..3);
+                let link = self.rng.random_range(0..self.links.len());
                 let (cut_ppm, delay_ms) = match self.rng.random_range(0..5) {
                     0 | 1 => (0, 0),
                     2 | 3 => (self.rng.random_range(0..20_000), self.rng.random_range(0..DELAY_MOST_MS)),
@@ -231,10 +207,9 @@ impl Story {
                 self.links[link].delay_ms.store(delay_ms, Ordering::Relaxed);
             }
             80..85 => {
-                if let Some(mut controller) = self.controller.take() {
-                    controller.kill().await?;
-                    self.told.kills += 1;
-                }
+                let leads = self.rng.random_bool(0.5);
+                let at = self.controllers.pick(leads, &mut self.rng);
+                self.told.kills += u64::from(self.controllers.kill(at).await?);
             }
             85..88 => self.roll_back().await,
             88..92 => {
@@ -243,16 +218,29 @@ impl Story {
                     self.told.kills += 1;
                 }
             }
+            // With one controller nobody would take over.
+            92..94 if self.controllers.are_several() => self.pause_leader(),
+            // It commits the request, or takes a step of it.
+            94..96 if self.controllers.are_several() => {
+                let at = self.controllers.pick(true, &mut self.rng);
+                let after = Duration::from_millis(self.rng.random_range(0..300));
+                self.told.kills += u64::from(self.controllers.kill_after(at, after));
+                self.ramp().await;
+            }
             _ => {}
         }
         Ok(())
     }
 
+    /// For longer than its lease.
+    fn pause_leader(&mut self) {
+        let at = self.controllers.pick(true, &mut self.rng);
+        self.told.pauses += u64::from(self.controllers.pause(at, &mut self.rng));
+    }
+
     /// Restarts dead processes, runs passes that a step waits for, and evicts instances that are surely dead.
     async fn look(&mut self) -> anyhow::Result<()> {
-        if self.controller.is_none() && self.rng.random_bool(0.5) {
-            self.controller = Some(self.places.controller()?);
-        }
+        self.controllers.restart(&mut self.rng)?;
         for at in 0..self.workers.len() {
             if !self.workers[at].is_alive() && self.rng.random_bool(0.7) {
                 self.workers[at].start(&self.places)?;
@@ -290,78 +278,10 @@ impl Story {
         Ok(())
     }
 
-    /// `None`: the controller is away.
-    async fn status(&mut self) -> Option<v1::Status> {
-        let request = v1::GetStatusRequest { key: KEY.to_owned() };
-        self.admin.get_status(request).await.ok().map(tonic::Response::into_inner)
-    }
-
-    /// Evicts lost instances; `is_dead`: surely dead.
-    async fn evict(&mut self, status: &v1::Status, is_dead: impl Fn(&v1::Instance) -> bool) {
-        for instance in status.instances.iter().filter(|instance| instance.lost && is_dead(instance)) {
-            let (actor, reason) = ("operator:torture".to_owned(), "killed".to_owned());
-            let instance_id = instance.instance_id.clone();
-            let request = v1::EvictInstanceRequest { actor, reason, instance_id, ..Default::default() };
-            // It may have been the controller that died.
-            let _ = self.admin.evict_instance(request).await;
-        }
-    }
-
     fn note_stages(&mut self, status: &v1::Status) {
         for share in status.shares.iter().filter(|share| share.ppm > 0) {
             let rung = cutover_client::wire::rung_from_wire(share.rung);
             self.told.stages.extend(rung.map(|rung| rung.name().into()));
-        }
-    }
-
-    /// Mostly up the ladder, often back, sometimes anywhere.
-    async fn ramp(&mut self) {
-        let at = match self.rng.random_range(0..10) {
-            0..7 => (self.at + 1).min(LADDER_TOP),
-            7..9 => self.at.saturating_sub(self.rng.random_range(1..=3)),
-            _ => self.rng.random_range(0..=LADDER_TOP),
-        };
-        let some_ppm = self.rng.random_range(1..1_000_000);
-        self.ask(at, some_ppm).await;
-    }
-
-    /// Asks for a place of the ladder; every second one is between two rungs.
-    async fn ask(&mut self, at: u32, some_ppm: u32) {
-        let [all, none, some] = [Some(1_000_000), Some(0), Some(some_ppm)];
-        let shares = match at {
-            0 => [none, none, none, none],
-            1 => [all, none, none, none],
-            2 => [all, some, none, none],
-            3 => [all, all, none, none],
-            4 => [all, all, some, none],
-            5 => [all, all, all, none],
-            6 => [all, all, all, some],
-            _ => [all, all, all, all],
-        };
-        let [dual_ppm, mirrored_ppm, target_first_ppm, target_only_ppm] = shares;
-        let request = v1::SetRolloutRequest {
-            mutation: mutation(),
-            key: KEY.to_owned(),
-            dual_ppm,
-            mirrored_ppm,
-            target_first_ppm,
-            target_only_ppm,
-            wait: true,
-            override_gates: self.overrides.clone(),
-        };
-        if self.admin.set_rollout(request).await.is_ok() {
-            self.at = at;
-            self.told.ramps += 1;
-        }
-    }
-
-    async fn roll_back(&mut self) {
-        let (mutation, key) = (mutation(), KEY.to_owned());
-        let rollback =
-            v1::RollbackRequest { mutation: mutation.clone(), key: key.clone(), ..Default::default() };
-        if self.admin.rollback(rollback).await.is_ok() {
-            self.told.ramps += 1;
-            let _ = self.admin.acknowledge(v1::AcknowledgeRequest { mutation, key }).await;
         }
     }
 }
@@ -378,9 +298,4 @@ async fn seed_source(url: &str) -> anyhow::Result<()> {
     let copied = source.put_many_if_newer(&records).await.context("the source can't be filled")?;
     anyhow::ensure!(copied.iter().all(|copied| *copied == Copied::Written), "the source is not empty: {url}");
     Ok(())
-}
-
-fn mutation() -> Option<v1::Mutation> {
-    let (actor, reason) = ("operator:torture".to_owned(), "torture".to_owned());
-    Some(v1::Mutation { actor, reason, ..Default::default() })
 }

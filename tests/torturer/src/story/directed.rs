@@ -8,7 +8,7 @@ use std::{
 
 use cutover_proto::v1;
 
-use super::{LADDER_TOP, Story, is_seeded};
+use super::{Story, is_seeded, operator::LADDER_TOP};
 use crate::{
     bug::Bug,
     check, lives,

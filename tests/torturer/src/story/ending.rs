@@ -20,9 +20,7 @@ impl Story {
     /// Removes all faults, lets the services end, and reads every record once more.
     pub(super) async fn end(&mut self, source: &str, target: &str, dir: &Path) -> anyhow::Result<()> {
         self.links.iter().for_each(|link| link.heal());
-        if self.controller.is_none() {
-            self.controller = Some(self.places.controller()?);
-        }
+        self.controllers.restart_all()?;
         for worker in &mut self.workers {
             worker.end().await?;
         }
@@ -32,12 +30,13 @@ impl Story {
         // Whatever was in flight has landed by then.
         tokio::time::sleep(Duration::from_millis(DELAY_MOST_MS + 200)).await;
         self.told.cuts = self.links.iter().map(|link| link.cuts.load(Ordering::Relaxed)).sum();
+        self.told.leader_changes = self.controllers.leader_changes();
         self.told.end_ns = now_ns();
         self.bury().await?;
         let [source, target] = [source, target].map(|url| url.replace("{dir}", &dir.display().to_string()));
         let (source, target) = (stores::open(&source).await?, stores::open(&target).await?);
         let options = Options { start_timeout: Duration::from_secs(30), ..Options::default() };
-        let client = Client::connect(&self.places.direct(), "torture", options).await?;
+        let client = Client::connect(&self.places.direct, "torture", options).await?;
         let records = client.migrator(KEY, source, target);
         let log = Log::open(&dir.join("last.log"))?;
         for tenant in 0..TENANTS {
@@ -61,6 +60,6 @@ impl Story {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        anyhow::bail!("those that are dead can't be evicted: see controller.err")
+        anyhow::bail!("those that are dead can't be evicted: see controller-*.err")
     }
 }
