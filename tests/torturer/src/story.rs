@@ -66,8 +66,10 @@ pub fn is_seeded(record: &str) -> bool {
 struct Story {
     rng: StdRng,
     places: Places,
-    /// Connections of clients to each controller, of several controllers to their store, and to the source and the target.
+    /// Connections to each controller, to the source and to the target.
     links: Vec<Arc<Faults>>,
+    /// Connections of each controller to a shared store.
+    stores: Vec<Arc<Faults>>,
     /// The first service's proxy to the controller, in a directed run.
     held: Arc<Faults>,
     controllers: Controllers,
@@ -82,12 +84,14 @@ struct Story {
     at: u32,
     /// No request before this.
     next_ramp: Instant,
+    /// Nothing happens to the leader of several before this.
+    next_disturbance: Instant,
 }
 
 /// Runs one run and ends everything cleanly.
 pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
     let [to_source, to_target] = <[Arc<Faults>; 2]>::default();
-    let mut links = Vec::new();
+    let (mut links, mut of_stores) = (Vec::new(), Vec::new());
     let [source, target] =
         [&run.source, &run.target].map(|url| url.replace("{dir}", &dir.display().to_string()));
     seed_source(&source).await?;
@@ -104,7 +108,7 @@ pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
         links.push(clients);
         if let Some(proxy) = proxy {
             controllers.keep(proxy);
-            links.push(own);
+            of_stores.push(own);
         }
         controllers.start(dir, port, store)?;
     }
@@ -145,8 +149,10 @@ pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
         verbose: run.verbose,
         at: 0,
         next_ramp: Instant::now(),
+        next_disturbance: Instant::now(),
         places,
         links,
+        stores: of_stores,
         held,
     };
     if directed.is_some() {
@@ -197,19 +203,16 @@ impl Story {
             }
             61..80 => {
                 let link = self.rng.random_range(0..self.links.len());
-                let (cut_ppm, delay_ms) = match self.rng.random_range(0..5) {
-                    0 | 1 => (0, 0),
-                    2 | 3 => (self.rng.random_range(0..20_000), self.rng.random_range(0..DELAY_MOST_MS)),
-                    // Down: every answer is lost.
-                    _ => (1_000_000, 0),
-                };
-                self.links[link].cut_ppm.store(cut_ppm, Ordering::Relaxed);
-                self.links[link].delay_ms.store(delay_ms, Ordering::Relaxed);
+                self.spoil(&self.links[link].clone());
             }
-            80..85 => {
-                let leads = self.rng.random_bool(0.5);
-                let at = self.controllers.pick(leads, &mut self.rng);
-                self.told.kills += u64::from(self.controllers.kill(at).await?);
+            80..85 if !self.controllers.are_several() => {
+                self.told.kills += u64::from(self.controllers.kill(0).await?);
+            }
+            80..85 | 92..96 if self.controllers.are_several() && Instant::now() >= self.next_disturbance => {
+                self.disturb_lead().await?;
+                // Long enough, now and then, for a leader to find out who is dead.
+                let pause_ms = self.rng.random_range(500..25_000);
+                self.next_disturbance = Instant::now() + Duration::from_millis(pause_ms);
             }
             85..88 => self.roll_back().await,
             88..92 => {
@@ -218,16 +221,42 @@ impl Story {
                     self.told.kills += 1;
                 }
             }
-            // With one controller nobody would take over.
-            92..94 if self.controllers.are_several() => self.pause_leader(),
-            // It commits the request, or takes a step of it.
-            94..96 if self.controllers.are_several() => {
-                let at = self.controllers.pick(true, &mut self.rng);
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Makes a connection better or worse.
+    fn spoil(&mut self, link: &Faults) {
+        let (cut_ppm, delay_ms) = match self.rng.random_range(0..5) {
+            0 | 1 => (0, 0),
+            2 | 3 => (self.rng.random_range(0..20_000), self.rng.random_range(0..DELAY_MOST_MS)),
+            // Down: every answer is lost.
+            _ => (1_000_000, 0),
+        };
+        link.cut_ppm.store(cut_ppm, Ordering::Relaxed);
+        link.delay_ms.store(delay_ms, Ordering::Relaxed);
+    }
+
+    /// Kills or stops the leader, also in the middle of a step, or spoils its connection to the store.
+    async fn disturb_lead(&mut self) -> anyhow::Result<()> {
+        self.stores.iter().for_each(|link| link.heal());
+        let leads = self.rng.random_bool(0.8);
+        let at = self.controllers.pick(leads, &mut self.rng);
+        match self.rng.random_range(0..4) {
+            0 => self.told.kills += u64::from(self.controllers.kill(at).await?),
+            1 => self.pause_leader(),
+            // While it commits the request, or takes a step of it.
+            2 => {
                 let after = Duration::from_millis(self.rng.random_range(0..300));
                 self.told.kills += u64::from(self.controllers.kill_after(at, after));
                 self.ramp().await;
             }
-            _ => {}
+            _ => {
+                if let Some(link) = self.stores.get(at).cloned() {
+                    self.spoil(&link);
+                }
+            }
         }
         Ok(())
     }

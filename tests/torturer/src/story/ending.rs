@@ -19,7 +19,7 @@ use crate::{
 impl Story {
     /// Removes all faults, lets the services end, and reads every record once more.
     pub(super) async fn end(&mut self, source: &str, target: &str, dir: &Path) -> anyhow::Result<()> {
-        self.links.iter().for_each(|link| link.heal());
+        self.links.iter().chain(&self.stores).for_each(|link| link.heal());
         self.controllers.restart_all()?;
         for worker in &mut self.workers {
             worker.end().await?;
@@ -29,7 +29,8 @@ impl Story {
         }
         // Whatever was in flight has landed by then.
         tokio::time::sleep(Duration::from_millis(DELAY_MOST_MS + 200)).await;
-        self.told.cuts = self.links.iter().map(|link| link.cuts.load(Ordering::Relaxed)).sum();
+        self.told.cuts =
+            self.links.iter().chain(&self.stores).map(|link| link.cuts.load(Ordering::Relaxed)).sum();
         self.told.leader_changes = self.controllers.leader_changes();
         self.told.end_ns = now_ns();
         self.bury().await?;
