@@ -31,6 +31,7 @@ on_each_server!(
     a_leader_that_was_frozen_commits_nothing_and_grants_nothing,
     a_leader_that_is_cut_off_from_its_database_stops_before_another_one_starts,
     no_change_is_lost_when_the_database_ends_all_connections,
+    no_change_is_lost_when_the_database_is_killed,
     everybody_is_held_after_a_failover_that_may_have_lost_commits,
 );
 
@@ -323,10 +324,9 @@ async fn everybody_is_held_after_a_failover_that_may_have_lost_commits(kind: Kin
 }
 
 /// A crash: whatever it has acknowledged is in its log.
-#[tokio::test(flavor = "multi_thread")]
-async fn no_change_is_lost_when_the_database_is_killed() {
-    let Some(mut database) = Database::start(Kind::MySql).await else { return };
-    let schema = Schema::over(&database.url);
+async fn no_change_is_lost_when_the_database_is_killed(kind: Kind) {
+    let Some(mut database) = Database::start(kind).await else { return };
+    let schema = Schema::over(&database);
     let replicas = [Replica::start(&schema.url).await, Replica::start(&schema.url).await];
     create(&replicas[leader(&replicas).await]).await;
     let writer = Writer::start(&replicas).await;

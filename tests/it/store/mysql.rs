@@ -59,7 +59,7 @@ async fn without_commits(database: &Database) -> Session {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_follows_a_write_of_unknown_outcome_waits_for_it() {
     let Some(database) = Database::start(Kind::MySql).await else { return };
-    let schema = Schema::over(&database.url);
+    let schema = Schema::over(&database);
     let (first, proxy, store) = schema.behind_proxy().await;
     let record = InstanceRecord::callers(&key("orders"));
     let put = put(&record);
@@ -189,7 +189,7 @@ async fn a_server_that_refuses_is_told_without_the_password() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_leads_at_a_server_that_was_made_read_only() {
     let Some(database) = Database::start(Kind::MySql).await else { return };
-    let schema = Schema::over(&database.url);
+    let schema = Schema::over(&database);
     let store = schema.open().await;
     make(&*store, &key("orders"), &create()).await;
     let mut admin = schema.session().await;
@@ -208,7 +208,7 @@ async fn nobody_leads_at_a_server_that_was_made_read_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_takes_no_writes_or_may_lose_them_is_refused() {
     let Some(database) = Database::start(Kind::MySql).await else { return };
-    let schema = Schema::over(&database.url);
+    let schema = Schema::over(&database);
     let store = schema.open().await;
     make(&*store, &key("orders"), &create()).await;
     let mut admin = schema.session().await;
@@ -254,7 +254,7 @@ async fn a_server_that_takes_no_writes_or_may_lose_them_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_of_the_server_change_no_session() {
     let Some(database) = Database::start(Kind::MySql).await else { return };
-    let schema = Schema::over(&database.url);
+    let schema = Schema::over(&database);
     let mut admin = schema.session().await;
     for others in ["completion_type = CHAIN", "completion_type = 'RELEASE'", "completion_type = NO_CHAIN"] {
         admin.execute(&format!("SET GLOBAL {others}")).await.unwrap();

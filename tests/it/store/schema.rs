@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, PgCon
 use tokio::{sync::Mutex, time::timeout};
 
 use super::{Place, proxy::Proxy, table::Table};
-use crate::support::{create, key, make, server::given};
+use crate::support::{create, database::Database, key, make, server::given};
 
 /// The kinds of servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,9 +190,11 @@ impl Schema {
         error
     }
 
-    /// In MariaDB, over a server that is this test's alone.
-    pub fn over(url: &str) -> Self {
-        Self { kind: Kind::MySql, url: url.to_owned(), name: "cutover".to_owned(), term: Mutex::default() }
+    /// Over a server that is this test's alone.
+    pub fn over(database: &Database) -> Self {
+        let Database { kind, url, .. } = database;
+        let url = if *kind == Kind::Postgres { format!("{url}?schema=cutover") } else { url.clone() };
+        Self { kind: *kind, url, name: "cutover".to_owned(), term: Mutex::default() }
     }
 }
 

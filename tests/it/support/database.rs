@@ -73,6 +73,22 @@ impl Database {
 
     /// Starts it again.
     pub async fn again(&mut self) {
+        let answers = async {
+            loop {
+                self.running = Some(self.spawned());
+                // PostgreSQL does not start before the last process of a killed one has ended.
+                while self.running.as_mut().unwrap().try_wait().unwrap().is_none() {
+                    if self.answers().await {
+                        return;
+                    }
+                    sleep(Duration::from_millis(20)).await;
+                }
+            }
+        };
+        timeout(Duration::from_secs(30), answers).await.expect("it starts");
+    }
+
+    fn spawned(&self) -> Child {
         let (directory, port) = (self.directory.path(), self.port.to_string());
         let mut server = match self.kind {
             Kind::Postgres => {
@@ -94,13 +110,7 @@ impl Database {
             Kind::DynamoDb => unreachable!("its data is in memory"),
         };
         server.stdout(Stdio::null()).stderr(Stdio::null());
-        self.running = Some(tokio::process::Command::from(server).kill_on_drop(true).spawn().unwrap());
-        let answers = async {
-            while !self.answers().await {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(Duration::from_secs(30), answers).await.expect("it starts");
+        tokio::process::Command::from(server).kill_on_drop(true).spawn().unwrap()
     }
 
     async fn answers(&self) -> bool {
