@@ -61,6 +61,7 @@ const GROUPS: [Group; 6] = [
                 "spec init",
                 "cutover spec init --source 'dynamodb://Orders?region=eu-west-1' --target mysql://cutover@db/shop > orders.toml",
             ),
+            ("spec triggers", "cutover spec triggers orders.toml > triggers.sql"),
             ("jobs", "cutover jobs orders"),
             ("tune", "cutover tune orders/pass-0a1b2c3d --records-per-s 500"),
             ("cancel", "cutover cancel orders/pass-0a1b2c3d --reason 'wrong table'"),

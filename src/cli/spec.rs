@@ -1,6 +1,7 @@
-//! `spec`: drafts and checks spec files. It asks no controller.
+//! `spec`: drafts and checks spec files, and prints triggers. It asks no controller.
 
 mod init;
+mod triggers;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -29,6 +30,11 @@ pub(super) enum Does {
     /// decide is marked with NOT DECIDED. The end has what the source's table lacks, and the statements that create the
     /// target's table, or what an existing one lacks. Nothing is written.
     Init(init::Init),
+    /// Print triggers that stamp what a program without the SDK writes
+    ///
+    /// Each row that such a program writes or deletes gets a new version in the ledger, so a backfill copies it. The store is opened and checked;
+    /// nothing is written. docs/guides/existing-tables.md says until when such a program may run.
+    Triggers(triggers::Triggers),
 }
 
 impl Verb {
@@ -36,6 +42,7 @@ impl Verb {
         let Self::Spec(does) = self;
         match does {
             Does::Init(init) => init.run(global).await?,
+            Does::Triggers(triggers) => triggers.run(global).await?,
             Does::Lint { spec: path } => {
                 let spec = passes::read(&path)?;
                 if global.json {

@@ -15,7 +15,7 @@ pub struct InstanceRecord {
     pub sdk: String,
     /// A worker (backfill, verify or reverse), not a service.
     pub worker: bool,
-    /// 0..=16383, exclusive to this instance.
+    /// 0..=16382, exclusive to this instance.
     pub writer_slot: u16,
     /// How it splits versions ([`Version::LAYOUT`](cutover_store::Version::LAYOUT)). 0: with 12 bits of slot.
     #[serde(default)]

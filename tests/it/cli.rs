@@ -24,6 +24,8 @@ mod history;
 mod inputs;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 mod keys;
+#[cfg(all(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod ledger;
 mod new_target;
 mod passes;
 mod plan;

@@ -323,7 +323,7 @@ impl Client {
         })
     }
 
-    /// The number, 0..16384, that distinguishes this process's versions from others' of the same moment. The
+    /// The number, 0..16383, that distinguishes this process's versions from others' of the same moment. The
     /// controller assigns it; until it is first heard, the number is random.
     pub fn writer_slot(&self) -> u16 {
         self.link.writer_slot()

@@ -264,7 +264,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Persisted, PersistedError> {
         return Err(PersistedError::Expired { path: path.to_owned(), age, valid });
     }
     if head.writer_slot >= u32::from(Version::SLOTS) {
-        return Err(damaged("a writer slot is below 16384"));
+        return Err(damaged("a writer slot is below 16383"));
     }
     let Head { history_id, seal, .. } = head;
     let (writer_slot, heard) = (head.writer_slot as u16, now.saturating_sub(age));

@@ -18,7 +18,7 @@ pub const AHEAD_MS: u64 = 5_000;
 #[non_exhaustive]
 pub enum StampError {
     /// The slot is not below [`Version::SLOTS`].
-    #[error("writer slot {0} is not below 16384")]
+    #[error("writer slot {0} is not below 16383")]
     Slot(u16),
     /// The version would be ahead of the clock, because others' are, or because there were more than 256 in a millisecond.
     /// A process that had the same slot may still be writing such versions.

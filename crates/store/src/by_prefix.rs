@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use futures::future::{BoxFuture, try_join_all};
 
 use super::{
-    Copied, Cursor, EqualIds, Estimate, Id, Identity, KeyRange, Listed, Page, Pressure, Put, PutAll, Record,
-    ScanOrder, Scope, Segment, Store, StoreError, Version, identity::short,
+    Copied, CreatedTrigger, Cursor, EqualIds, Estimate, Id, Identity, KeyRange, Listed, Page, Pressure, Put,
+    PutAll, Record, ScanOrder, Scope, Segment, Store, StoreError, Trigger, Version, identity::short,
 };
 use cutover_core::outcome::ErrorClass;
 
@@ -287,6 +287,14 @@ impl Store for ByPrefix {
 
     async fn missing_privileges(&self) -> Result<Vec<String>, StoreError> {
         Ok(self.told(try_join_all(self.types.iter().map(|it| it.store.missing_privileges())).await?))
+    }
+
+    fn triggers(&self) -> Vec<Trigger> {
+        self.types.iter().flat_map(|it| it.store.triggers()).collect()
+    }
+
+    async fn created_triggers(&self) -> Result<Vec<CreatedTrigger>, StoreError> {
+        Ok(try_join_all(self.types.iter().map(|it| it.store.created_triggers())).await?.concat())
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

@@ -50,6 +50,7 @@ mod sqlite;
 mod stripped;
 #[cfg(feature = "suite")]
 pub mod suite;
+mod triggers;
 mod ttl;
 mod version;
 
@@ -78,6 +79,7 @@ pub use scan::{Cursor, Page, ScanOrder, Scope, Segment, Unreadable};
 pub use sql::ServerOptions;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore};
+pub use triggers::{CreatedTrigger, Trigger};
 pub use ttl::Ttl;
 pub use version::{EPOCH_UNIX_MS, Version, now_ms_since_2025};
 
@@ -294,6 +296,17 @@ pub trait Store: Any + Send + Sync {
 
     /// The privileges that the user lacks for writes to this table, for people. Nothing is written to find out.
     async fn missing_privileges(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// The statements that create triggers for programs without the SDK: what such a program writes gets a version in the
+    /// ledger. Empty: the table has no ledger.
+    fn triggers(&self) -> Vec<Trigger> {
+        Vec::new()
+    }
+
+    /// Those of [`Store::triggers`] that the database has.
+    async fn created_triggers(&self) -> Result<Vec<CreatedTrigger>, StoreError> {
         Ok(Vec::new())
     }
 

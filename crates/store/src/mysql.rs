@@ -35,11 +35,12 @@ use async_trait::async_trait;
 use sqlx::{MySql, mysql::MySqlRow};
 
 use super::{
-    Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
-    Segment, Store, StoreError, Version,
+    Copied, CreatedTrigger, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record,
+    ScanOrder, Scope, Segment, Store, StoreError, Trigger, Version,
+    mapping::Dialect,
     sql::{
         Calls, Database, Entry, Statement, at_fault, check_equal, column_of, estimate, get_versions,
-        permanent, put_all, put_many, put_one, spread, swallowed, version_after,
+        incomplete, permanent, put_all, put_many, put_one, spread, swallowed, triggers, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -270,12 +271,21 @@ impl Store for MySqlStore {
 
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {
         let mut told = warnings::warnings(&self.calls, &self.layout.table).await?;
+        told.extend(incomplete(&self.triggers(), &self.created_triggers().await?));
         told.extend(self.replicas().await.unwrap_or_default().iter().filter_map(Listed::warning));
         Ok(told)
     }
 
     async fn missing_privileges(&self) -> Result<Vec<String>, StoreError> {
         warnings::missing_privileges(&self.calls, &self.layout.table).await
+    }
+
+    fn triggers(&self) -> Vec<Trigger> {
+        triggers(Dialect::MySql, &self.layout.table, &self.layout.keys, |name| format!("`{name}`"))
+    }
+
+    async fn created_triggers(&self) -> Result<Vec<CreatedTrigger>, StoreError> {
+        warnings::created(&self.calls, &self.triggers()).await
     }
 
     /// By InnoDB's statistics, which can be off by half.

@@ -31,12 +31,13 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope,
-    Segment, Store, StoreError, Version,
+    Copied, CreatedTrigger, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record,
+    ScanOrder, Scope, Segment, Store, StoreError, Trigger, Version,
     error::Doubt,
+    mapping::Dialect,
     sql::{
         Calls, Database, ROUNDS, Statement, check_equal, column_of, estimate, get_versions, in_order,
-        put_all, put_many, put_one, spread, swallowed, unless_in_doubt, version_after,
+        incomplete, put_all, put_many, put_one, spread, swallowed, triggers, unless_in_doubt, version_after,
     },
 };
 use layout::Layout;
@@ -297,11 +298,22 @@ impl Store for PostgresStore {
     }
 
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {
-        warnings::warnings(&self.calls, &self.schema, &self.layout.table).await
+        let mut told = warnings::warnings(&self.calls, &self.schema, &self.layout.table).await?;
+        told.extend(incomplete(&self.triggers(), &self.created_triggers().await?));
+        Ok(told)
     }
 
     async fn missing_privileges(&self) -> Result<Vec<String>, StoreError> {
         warnings::missing_privileges(&self.calls, &self.schema, &self.layout.table).await
+    }
+
+    fn triggers(&self) -> Vec<Trigger> {
+        let named = |name: &str| ledger::qualified(&self.schema, name);
+        triggers(Dialect::Postgres, &self.layout.table, &self.layout.keys, named)
+    }
+
+    async fn created_triggers(&self) -> Result<Vec<CreatedTrigger>, StoreError> {
+        warnings::created(&self.calls, &self.schema, &self.triggers()).await
     }
 
     /// By the planner's statistics, from the last time the table was vacuumed or analysed.

@@ -31,6 +31,7 @@ mod server;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod split;
 mod spread;
+mod triggers;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use batch::{
@@ -74,6 +75,9 @@ pub use server::ServerOptions;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use server::{Database, Facts, Statement, whole_seconds};
 pub(super) use spread::spread;
+#[cfg(feature = "mysql")]
+pub(super) use triggers::{OWN_LEDGER, own_ledger};
+pub(super) use triggers::{incomplete, is_stamping, names_sql, triggers};
 
 use super::{StoreError, Version};
 use cutover_core::outcome::ErrorClass;

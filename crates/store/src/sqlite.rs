@@ -28,11 +28,11 @@ use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, SqlStr, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
-    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder, Scope, Segment,
-    Store, StoreError, Version,
+    Copied, CreatedTrigger, Cursor, Estimate, Id, Identity, Page, Pressure, Put, PutAll, Record, ScanOrder,
+    Scope, Segment, Store, StoreError, Trigger, Version,
     mapping::Dialect,
     scan::Gathered,
-    sql::{LedgerId, column_of, permanent, spread, swallowed},
+    sql::{LedgerId, column_of, incomplete, permanent, spread, swallowed, triggers},
 };
 use error::{read_error, write_error};
 use file::shown;
@@ -238,8 +238,11 @@ impl Store for SqliteStore {
     }
 
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        let created = self.created_triggers().await?;
         let mut connection = self.readers.acquire().await.map_err(read_error)?;
-        warnings::warnings(&mut connection, &self.layout.table).await.map_err(read_error)
+        let mut told = warnings::warnings(&mut connection, &self.layout.table).await.map_err(read_error)?;
+        told.extend(incomplete(&self.triggers(), &created));
+        Ok(told)
     }
 
     /// By a transaction that may write, and writes nothing.
@@ -251,6 +254,15 @@ impl Store for SqliteStore {
             Err(StoreError::Throttled { .. }) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
+    }
+
+    fn triggers(&self) -> Vec<Trigger> {
+        triggers(Dialect::Sqlite, &self.layout.table, &self.layout.keys, |name| format!("\"{name}\""))
+    }
+
+    async fn created_triggers(&self) -> Result<Vec<CreatedTrigger>, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(read_error)?;
+        warnings::created(&mut connection, &self.triggers()).await.map_err(read_error)
     }
 
     /// The exact number of records: a walk over the table without the values.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    Copied, Cursor, EqualIds, Estimate, Id, Identity, KeyRange, Page, Pressure, Put, PutAll, Record,
-    ScanOrder, Scope, Segment, Store, StoreError, Version,
+    Copied, CreatedTrigger, Cursor, EqualIds, Estimate, Id, Identity, KeyRange, Page, Pressure, Put, PutAll,
+    Record, ScanOrder, Scope, Segment, Store, StoreError, Trigger, Version,
 };
 use prefixes::Place;
 pub use prefixes::StripPrefixes;
@@ -196,6 +196,14 @@ impl Store for Stripped {
 
     async fn missing_privileges(&self) -> Result<Vec<String>, StoreError> {
         self.store.missing_privileges().await
+    }
+
+    fn triggers(&self) -> Vec<Trigger> {
+        self.store.triggers()
+    }
+
+    async fn created_triggers(&self) -> Result<Vec<CreatedTrigger>, StoreError> {
+        self.store.created_triggers().await
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

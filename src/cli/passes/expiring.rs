@@ -11,8 +11,18 @@ use serde_json::{Value, json};
 use super::super::exit::Failure;
 use crate::jobs::Stores;
 
-/// A store that removes records by another attribute than the spec's, or although the spec has none.
+/// A store that removes records by another attribute than the spec's, or although the spec has none. Or one whose triggers
+/// take a removal for a program's deletion.
 pub(in crate::cli) async fn warning(spec: &Spec, store: &dyn Store) -> Result<Option<String>, StoreError> {
+    if spec.ttl.is_some() && !store.created_triggers().await?.is_empty() {
+        let drops = store.triggers().into_iter().filter(|it| !it.drop.is_empty());
+        let drops: Vec<String> = drops.map(|it| format!("{};", it.drop)).collect();
+        return Ok(Some(format!(
+            "it has triggers for programs without the SDK. With ttl, the removal of an expired row would leave a tombstone \
+             above newer writes. Stop the programs, then run:\n{}",
+            drops.join("\n")
+        )));
+    }
     let Some(removes_by) = store.removes_by().await? else { return Ok(None) };
     Ok(match spec.ttl.as_ref().map(Ttl::attribute) {
         Some(attribute) if attribute == removes_by => None,

@@ -145,7 +145,7 @@ mod tests {
         for (why, told) in [
             (NoSlot::Restored(wait), "was restored from a backup: new processes can register in 42 s"),
             (NoSlot::Resting(wait), "the next one is free in 42 s"),
-            (NoSlot::Share("token orders".to_owned()), "token orders has 12288 of the 16384 writer slots"),
+            (NoSlot::Share("token orders".to_owned()), "token orders has 12288 of the 16383 writer slots"),
             (NoSlot::Taken, "evict instances that are dead (cutover instances)"),
         ] {
             let text = RegisterError::from(why).to_string();

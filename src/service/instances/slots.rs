@@ -11,6 +11,8 @@
 //! A process of an earlier SDK has 12 bits of slot, below 10 of a counter. Its versions are those of four slots of 14 bits,
 //! which have the same lower 12. So it has all four.
 //!
+//! The highest slot is that of triggers. It is never free, so no process of an earlier SDK can have slot 4095 either.
+//!
 //! A restored store does not know the slots that were given since the backup. So there all free slots rest at first,
 //! and a process that comes back keeps the slot with which it writes, whichever it had at the time of the backup.
 
@@ -25,12 +27,14 @@ use cutover_store::Version;
 use super::{super::lease::PRESUMED_DRAIN, member::drain};
 use crate::store::{ALL_FREE_SLOTS, InstanceRecord};
 
-/// Number of writer slots.
+/// Number of writer slots that processes can have. The next one is [`Version::TRIGGER_SLOT`].
 pub(super) const SLOTS: u16 = Version::SLOTS;
+/// Number of writer slots in the layout 1, with that of triggers.
+const ALL_SLOTS: u16 = SLOTS + 1;
 /// Number of writer slots in the layout 0 of versions.
 const EARLIER_SLOTS: u16 = 1 << 12;
 /// How many of them one token or one service can have.
-pub(super) const SHARE: usize = SLOTS as usize / 4 * 3;
+pub(super) const SHARE: usize = ALL_SLOTS as usize / 4 * 3;
 /// A slot rests at least this long.
 pub(super) const REST_MIN: Duration = Duration::from_secs(60);
 
@@ -177,11 +181,18 @@ impl Slots {
         self.unknown.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
+    /// A process of an earlier build may have had the slot of triggers.
+    fn add_free(&mut self, slot: u16) {
+        if slot < SLOTS {
+            self.free.insert(slot);
+        }
+    }
+
     /// Nobody ever learned of it.
     pub(super) fn give_back(&mut self, record: &InstanceRecord) {
         for slot in self.leave(record) {
             self.forget(slot);
-            self.free.insert(slot);
+            self.add_free(slot);
         }
     }
 
@@ -216,7 +227,7 @@ impl Slots {
             // After a failure of the store a slot that rests may be a member's as well.
             if !self.taken.contains_key(slot) {
                 self.forget(*slot);
-                self.free.insert(*slot);
+                self.add_free(*slot);
             }
         }
         each.into_iter().chain(all).collect()
@@ -225,13 +236,13 @@ impl Slots {
 
 /// Slots of processes with this layout of versions differ by less than this.
 const fn distance(record: &InstanceRecord) -> u16 {
-    if record.version_layout == 0 { EARLIER_SLOTS } else { SLOTS }
+    if record.version_layout == 0 { EARLIER_SLOTS } else { ALL_SLOTS }
 }
 
 /// What a process has that gets this slot: every slot with which another one could stamp its versions.
 fn all_of(slot: u16, record: &InstanceRecord) -> impl Iterator<Item = u16> + use<> {
     let distance = distance(record);
-    (slot % distance..SLOTS).step_by(distance.into())
+    (slot % distance..ALL_SLOTS).step_by(distance.into())
 }
 
 /// Who its slot counts for.

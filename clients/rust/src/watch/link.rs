@@ -98,7 +98,7 @@ impl Link {
             start: watch::Sender::new(Start::Waiting),
             session: watch::Sender::new(None),
             writer_slot: AtomicU16::new(slot),
-            stamper: Arc::new(Stamper::new(slot).expect("a slot is below 16384")),
+            stamper: Arc::new(Stamper::new(slot).expect("a slot is below 16383")),
             forgotten: watch::Sender::new(0),
             keeps_file,
             state: Mutex::default(),
@@ -150,7 +150,7 @@ impl Link {
 
     fn set_slot(&self, writer_slot: u16) {
         self.writer_slot.store(writer_slot, Ordering::Relaxed);
-        self.stamper.set_slot(writer_slot).expect("whoever reads one refuses slots of 16384 and above");
+        self.stamper.set_slot(writer_slot).expect("whoever reads one refuses slots of 16383 and above");
     }
 
     /// The last admission that the controller assigned. 0: none.

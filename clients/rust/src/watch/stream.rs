@@ -242,7 +242,7 @@ impl Watcher {
         asked: clock::Instant,
     ) -> Result<Receiving, Ended> {
         if registered.writer_slot >= u32::from(Version::SLOTS) {
-            return Err(Ended::Protocol("a writer slot is below 16384"));
+            return Err(Ended::Protocol("a writer slot is below 16383"));
         }
         self.sessions += 1;
         // The current state comes from a time when the controller did not wait for this instance. In this

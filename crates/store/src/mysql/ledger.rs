@@ -12,7 +12,7 @@ use super::{
         error::Doubt,
         mapping::Dialect,
         scan::Place,
-        sql::{Entry, LedgerId, Over, ROUNDS, Wrote, swallowed, unless_in_doubt},
+        sql::{Entry, LedgerId, OWN_LEDGER, Over, ROUNDS, Wrote, own_ledger, swallowed, unless_in_doubt},
     },
     MySqlStore, ROWS_MAX, STATEMENT_BYTES_MAX, Statement, layout,
     layout::{Layout, NOT_WRITTEN},
@@ -20,6 +20,9 @@ use super::{
 
 /// A transaction that somebody left open would be committed by the beginning of the next one.
 pub(super) const BEGIN: &str = "ROLLBACK; START TRANSACTION";
+
+/// What follows the writes of a table: [`OWN_LEDGER`] is of these alone.
+pub(super) const END: &str = "SET @cutover_stamps = NULL";
 
 /// What follows a body.
 const FRAME_BYTES: usize = 64;
@@ -143,7 +146,7 @@ impl MySqlStore {
     /// Its last row is `answer`.
     pub(super) fn transaction(&self, body: Vec<String>, answer: &str) -> Vec<String> {
         let begin = [BEGIN.to_owned(), self.first_condition()];
-        let all = begin.into_iter().chain(body).chain([format!("SELECT {answer}")]);
+        let all = begin.into_iter().chain(body).chain([END.to_owned(), format!("SELECT {answer}")]);
         if self.layout.children.is_empty() {
             return vec![format!("{}; COMMIT", all.collect::<Vec<_>>().join("; "))];
         }
@@ -161,7 +164,12 @@ impl MySqlStore {
             None if ledger.is_empty() => "TRUE".to_owned(),
             None => "FALSE".to_owned(),
         };
-        format!("DO LAST_INSERT_ID(NOT ({is_it}))")
+        // By this, triggers know the SDK. A user's trigger that writes another table is not the SDK there.
+        let own = match self.layout.table.ledger() {
+            Some(ledger) => own_ledger(&ledger),
+            None => "NULL".to_owned(),
+        };
+        format!("SET {OWN_LEDGER} = {own}; DO LAST_INSERT_ID(NOT ({is_it}))")
     }
 
     /// The statements that write these entries and rows of records.

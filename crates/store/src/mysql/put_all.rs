@@ -10,7 +10,7 @@ use super::{
         sql::{Calls, Keys, Over, Statement, Together},
     },
     MySqlStore, STATEMENT_BYTES_MAX,
-    ledger::{BEGIN, Kind, check_written},
+    ledger::{BEGIN, END, Kind, check_written},
 };
 
 #[async_trait]
@@ -43,7 +43,9 @@ impl Together for MySqlStore {
         let mut texts = Vec::new();
         for part in records.chunks(self.written_max) {
             for body in self.bodies(Kind::of(part[0].1), over, part)? {
-                texts.extend(self.texts([self.first_condition()].into_iter().chain(body)));
+                texts.extend(
+                    self.texts([self.first_condition()].into_iter().chain(body).chain([END.to_owned()])),
+                );
             }
         }
         Ok(texts.into_iter().map(Statement::text).collect())

@@ -4,9 +4,9 @@ use sqlx::{MySql, mysql::MySqlRow};
 
 use super::{
     super::{
-        StoreError,
+        CreatedTrigger, StoreError, Trigger,
         mapping::{ColumnType, Dialect, SqlTable, Versions},
-        sql::{Calls, Statement, no_foreign_key, referred, referring},
+        sql::{Calls, Statement, is_stamping, names_sql, no_foreign_key, referred, referring},
     },
     id_columns::of_table,
     rights::Rights,
@@ -55,6 +55,20 @@ pub(super) async fn warnings(calls: &Calls<MySql>, table: &SqlTable) -> Result<V
     Ok(told)
 }
 
+/// Those of these triggers that the database shows: without TRIGGER on their tables none.
+pub(super) async fn created(
+    calls: &Calls<MySql>,
+    triggers: &[Trigger],
+) -> Result<Vec<CreatedTrigger>, StoreError> {
+    let Some(names) = names_sql(triggers) else { return Ok(Vec::new()) };
+    let sql = format!(
+        "SELECT trigger_name, action_statement FROM information_schema.triggers \
+         WHERE trigger_schema = DATABASE() AND trigger_name IN ({names})"
+    );
+    let of = |row| CreatedTrigger { name: text(&row, 0), text: text(&row, 1) };
+    Ok(rows(calls, sql).await?.into_iter().map(of).collect())
+}
+
 /// `of_record`: the records' table, if this is a child table, whose rows are inserted and deleted.
 async fn warnings_of(
     calls: &Calls<MySql>,
@@ -73,7 +87,7 @@ async fn warnings_of(
          WHERE event_object_schema = DATABASE() AND event_object_table = '{name}' \
          AND event_manipulation <> '{unused}' ORDER BY trigger_name"
     );
-    for row in &rows(calls, triggers).await? {
+    for row in rows(calls, triggers).await?.iter().filter(|row| !is_stamping(&text(row, 0))) {
         told.push(format!(
             "trigger {} runs {} {}, on Cutover's writes too: a record that it refuses goes to the quarantine, and one \
              that it changes differs in every comparison",

@@ -4,9 +4,9 @@ use sqlx::Postgres;
 
 use super::{
     super::{
-        StoreError,
+        CreatedTrigger, StoreError, Trigger,
         mapping::{Dialect, SqlTable, Versions},
-        sql::{Calls, Statement, no_foreign_key, referred, referring},
+        sql::{Calls, Statement, is_stamping, names_sql, no_foreign_key, referred, referring},
     },
     ledger::regclass,
     server::text,
@@ -47,6 +47,25 @@ pub(super) async fn warnings(
         told.extend(of_rows.map(|warning| format!("{}: {warning}", child.table)));
     }
     Ok(told)
+}
+
+/// Those of these triggers that the schema has, disabled ones first: a partition has its own. One that fires only in a
+/// replica's sessions is as good as disabled.
+pub(super) async fn created(
+    calls: &Calls<Postgres>,
+    schema: &str,
+    triggers: &[Trigger],
+) -> Result<Vec<CreatedTrigger>, StoreError> {
+    let Some(names) = names_sql(triggers) else { return Ok(Vec::new()) };
+    let sql = format!(
+        "SELECT tgname::text, CASE WHEN tgenabled IN ('O', 'A') THEN prosrc ELSE '' END FROM pg_trigger AS t \
+         JOIN pg_class AS c ON c.oid = tgrelid JOIN pg_namespace AS n ON n.oid = relnamespace \
+         JOIN pg_proc AS p ON p.oid = tgfoid \
+         WHERE nspname = '{}' AND tgname IN ({names}) ORDER BY tgenabled IN ('O', 'A')",
+        schema.replace('\'', "''")
+    );
+    let rows = calls.rows(&Statement::text(sql)).await?;
+    Ok(rows.iter().map(|row| CreatedTrigger { name: text(row, 0), text: text(row, 1) }).collect())
 }
 
 /// `of_record`: the records' table, if this is a child table, whose rows are inserted and deleted.
@@ -112,7 +131,8 @@ async fn warnings_of(
             ),
         }
     };
-    Ok(rows.iter().map(warning).collect())
+    let others = rows.iter().filter(|row| !(text(row, 0) == "trigger" && is_stamping(&text(row, 1))));
+    Ok(others.map(warning).collect())
 }
 
 /// Asks for the foreign keys that may delete or change rows of the table.

@@ -234,7 +234,7 @@ impl Keys {
     /// The same as SQL.
     pub(in super::super) fn reserved_sql(&self, dialect: Dialect) -> [String; 2] {
         self.columns().map(|column| match (dialect, column.kind) {
-            (Dialect::MySql, kind @ KeyKind::Integer { .. }) => kind.reserved(),
+            (Dialect::MySql | Dialect::Sqlite, kind @ KeyKind::Integer { .. }) => kind.reserved(),
             (Dialect::MySql, kind @ KeyKind::Uuid) if !column.is_native() => {
                 format!("x'{}'", kind.reserved().replace('-', ""))
             }

@@ -20,6 +20,8 @@ use super::{
 pub(super) struct Ledger {
     /// Tenant, key, version, mark.
     entry: SqlStr,
+    /// The same if there is an entry: a record of version 0 needs none.
+    reset: SqlStr,
     /// The arguments of the layout's own statements.
     row: SqlStr,
     /// Tenant, key.
@@ -66,6 +68,9 @@ impl Ledger {
             entry: sql(format!(
                 "INSERT INTO {ledger} (tenant, key, version, deleted) VALUES (?1, ?2, ?3, ?4) \
                  ON CONFLICT (tenant, key) DO UPDATE SET version = excluded.version, deleted = excluded.deleted"
+            )),
+            reset: sql(format!(
+                "UPDATE {ledger} SET version = ?3, deleted = ?4 WHERE tenant = ?1 AND key = ?2"
             )),
             row: sql(format!(
                 "INSERT INTO {name} ({ids}, {}) VALUES ({given_ids}, {}) ON CONFLICT ({ids}) DO UPDATE SET {}",
@@ -165,23 +170,24 @@ impl SqliteStore {
             (When::Is(expected), current) if current != expected => return Ok(Some(current)),
             _ => {}
         }
-        if record.version.max(newest.unwrap_or_default()) > Version::ZERO {
-            let entry = sqlx::query(ledger.entry.clone()).bind(&id.tenant).bind(&id.key);
-            let entry = entry.bind(column_of(record.version)?).bind(record.is_tombstone());
-            entry.execute(&mut *connection).await.map_err(write_error)?;
-        }
         let is_done = if record.is_tombstone() {
             // First those whose foreign keys may refer to it.
             self.replace_rows(connection, id, record).await?;
             let remove = sqlx::query(ledger.remove.clone()).bind(&id.tenant).bind(&id.key);
             remove.execute(&mut *connection).await.map_err(write_error)?;
             let left = sqlx::query(ledger.row_of.clone()).bind(&id.tenant).bind(&id.key);
-            left.fetch_optional(connection).await.map_err(write_error)?.is_none()
+            left.fetch_optional(&mut *connection).await.map_err(write_error)?.is_none()
         } else {
             let done = row.execute(&mut *connection).await.map_err(write_error)?;
             self.replace_rows(connection, id, record).await?;
             done.rows_affected() > 0
         };
+        // Last, over what a trigger for programs without the SDK has stamped.
+        let needs_entry = record.version.max(newest.unwrap_or_default()) > Version::ZERO;
+        let entry = if needs_entry { &ledger.entry } else { &ledger.reset };
+        let entry = sqlx::query(entry.clone()).bind(&id.tenant).bind(&id.key);
+        let entry = entry.bind(column_of(record.version)?).bind(record.is_tombstone());
+        entry.execute(connection).await.map_err(write_error)?;
         if is_done { Ok(None) } else { Err(swallowed()) }
     }
 

@@ -3,8 +3,9 @@
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::super::{
+    CreatedTrigger, Trigger,
     mapping::{Dialect, SqlTable},
-    sql::{no_foreign_key, referred, referring},
+    sql::{is_stamping, names_sql, no_foreign_key, referred, referring},
 };
 
 /// One line each.
@@ -40,6 +41,7 @@ async fn warnings_of(
     let mut told: Vec<String> = triggers(connection, table)
         .await?
         .into_iter()
+        .filter(|(trigger, _)| !is_stamping(trigger))
         .map(|(trigger, _)| {
             format!(
                 "trigger {trigger} runs on Cutover's writes too: a record that it refuses or drops goes to the \
@@ -77,6 +79,17 @@ pub(super) async fn children(
          WHERE child.type = 'table'"
     );
     sqlx::query_as(AssertSqlSafe(references)).fetch_all(connection).await
+}
+
+/// Those of these triggers that the file has.
+pub(super) async fn created(
+    connection: &mut SqliteConnection,
+    triggers: &[Trigger],
+) -> Result<Vec<CreatedTrigger>, sqlx::Error> {
+    let Some(names) = names_sql(triggers) else { return Ok(Vec::new()) };
+    let sql = format!("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name IN ({names})");
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok(CreatedTrigger { name: row.try_get(0)?, text: row.try_get(1)? })).collect()
 }
 
 /// Name and text of each trigger, whose table's name was checked.

@@ -25,7 +25,7 @@ use super::{
 };
 
 /// Orders with lines and tags, whose columns are those of an application.
-fn orders(dialect: Dialect, name: &str, versions: Versions) -> SqlTable {
+pub(super) fn orders(dialect: Dialect, name: &str, versions: Versions) -> SqlTable {
     let mapped = |columns: Vec<_>, overflow: Option<&str>, on_misfit| {
         Mapping::new(dialect, columns, overflow.map(str::to_owned), on_misfit).expect("a mapping")
     };

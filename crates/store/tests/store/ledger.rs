@@ -57,6 +57,28 @@ macro_rules! on_a_server {
         }
 
         #[tokio::test(flavor = "multi_thread")]
+        async fn programs_take_part_by_triggers() {
+            let Some((url, admin)) = server().await else { return };
+            let name = table("ledger_triggers");
+            sql(&admin.0, stories::create_orders($dialect, &name)).await;
+            sql(&admin.0, format!("DELETE FROM {name}")).await;
+            let store = create(&url, stories::orders($dialect, &name)).await;
+            let run = &async |sql: String| stories::Admin::run(&admin, sql).await;
+            triggers::programs_take_part(&store, [&name, "org", "id"], run).await;
+            triggers::drop_all(&store, run).await;
+            sql(&admin.0, stories::drop_orders(&name)).await;
+
+            // The record's row is looked up once the entry is locked.
+            let name = table("lines_triggers");
+            let store = create(&url, children::orders($dialect, &name, Versions::Ledger)).await;
+            triggers::lines_stamp_their_record(&store, &format!("{name}_lines"), &name, run).await;
+            triggers::lines_wait_for_their_record(&store, &admin, $dialect, &name).await;
+            triggers::drop_all(&store, run).await;
+            let tables = format!("DROP TABLE {name}_lines, {name}_tags, cutover_ledger_{name}, {name}");
+            sql(&admin.0, tables).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
         async fn a_killed_connection_and_pages() {
             let Some((url, admin)) = server().await else { return };
             let name = table("ledger_killed");
@@ -105,6 +127,8 @@ mod postgres;
 mod sqlite;
 #[path = "ledger/stories.rs"]
 mod stories;
+#[path = "ledger/triggers.rs"]
+mod triggers;
 
 use std::path::Path;
 
@@ -115,7 +139,7 @@ use cutover_store::{
 };
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::{documents, documents::Documents, refusing, suite};
+use super::{children, documents, documents::Documents, refusing, suite};
 
 fn with_ledger(table: SqlTable) -> SqlTable {
     SqlTable { versions: Versions::Ledger, ..table }

@@ -198,6 +198,51 @@ fn processes_with_different_layouts_never_stamp_one_version() {
 }
 
 #[test]
+fn no_process_has_the_slot_of_triggers_or_stamps_their_versions() {
+    let now = Instant::now();
+    let record = |asks: Asking, at: usize| InstanceRecord { service: format!("s{}", at % 2), ..asks.record };
+    let of_triggers = versions(Version::TRIGGER_SLOT, Version::LAYOUT);
+    // Whatever slot a process says that it has.
+    for used in [None, Some(Version::TRIGGER_SLOT), Some(4_095)] {
+        let mut slots = Slots::new(&[], &[], now);
+        for at in 0..4_095 {
+            let slot = slots.take(&record(earlier("a"), at), used, now).expect("there is one");
+            assert!(slot < 4_095, "{slot} with {used:?}");
+            assert!(at % 256 > 0 || versions(slot, 0).is_disjoint(&of_triggers));
+        }
+        assert_eq!(slots.take(&record(earlier("a"), 0), used, now), Err(NoSlot::Taken));
+        // The other three that have the lower bits of triggers.
+        let mut left =
+            [(); 3].map(|()| slots.take(&record(asking("b", 1), 0), used, now).expect("one is left"));
+        assert!(left.iter().all(|slot| versions(*slot, Version::LAYOUT).is_disjoint(&of_triggers)));
+        left.sort_unstable();
+        assert_eq!(left, [4_095, 8_191, 12_287]);
+        assert_eq!(slots.take(&record(asking("b", 1), 0), used, now), Err(NoSlot::Taken));
+    }
+}
+
+#[test]
+fn the_slot_of_triggers_that_an_earlier_build_gave_does_not_become_free() {
+    let now = Instant::now();
+    let had = |asks: Asking, writer_slot| InstanceRecord { writer_slot, ..asks.record };
+    for member in [had(earlier("one"), 4_095), had(asking("one", 1), Version::TRIGGER_SLOT)] {
+        let mut slots = Slots::new(std::slice::from_ref(&member), &[], now);
+        slots.free(&member, now);
+        assert!(slots.rested(now + REST).contains(&Version::TRIGGER_SLOT), "its record is removed");
+        let mut restarted = Slots::new(&[], &[member.resting()], now);
+        assert!(restarted.rested(now + REST).contains(&Version::TRIGGER_SLOT));
+        let mut taken = Slots::new(std::slice::from_ref(&member), &[], now);
+        taken.give_back(&member);
+        for slots in [&mut slots, &mut restarted, &mut taken] {
+            let used = slots.take(&asking("two", 1).record, Some(Version::TRIGGER_SLOT), now);
+            assert_eq!(used, Ok(0), "it gets another one");
+            assert_eq!(slots.take(&earlier("three").record, Some(4_095), now), Ok(1));
+            assert_eq!(slots.take(&asking("four", 1).record, Some(4_095), now), Ok(4_095));
+        }
+    }
+}
+
+#[test]
 fn what_an_earlier_sdk_had_rests_and_stays_taken_over_restarts() {
     let mut world = World::new();
     let (first, ..) = world.register(earlier("one"));

@@ -108,3 +108,57 @@ async fn a_column_with_auto_increment_harms_nothing() {
     assert_eq!(store.put_many_if_newer(&batch).await, Ok(vec![Copied::Written; 3]));
     sql(&admin.0, stories::drop_orders(&name)).await;
 }
+
+/// A user's trigger runs in the SDK's transaction, and writes a table with another ledger.
+#[tokio::test]
+async fn what_a_users_trigger_writes_is_stamped() {
+    let Some((url, admin)) = server().await else { return };
+    let [orders, customers] = ["ledger_from", "ledger_to"].map(table);
+    let mut stores = Vec::new();
+    for name in [&orders, &customers] {
+        sql(&admin.0, stories::create_orders(Dialect::MySql, name)).await;
+        sql(&admin.0, format!("DELETE FROM {name}")).await;
+        let store = create(&url, stories::orders(Dialect::MySql, name)).await;
+        sql(&admin.0, format!("INSERT INTO {name} (org, id, n) VALUES ('t', 'a', 1), ('t', 'b', 2)")).await;
+        for trigger in store.triggers() {
+            sql(&admin.0, trigger.create).await;
+        }
+        stores.push(store);
+    }
+    sql(
+        &admin.0,
+        format!("CREATE TRIGGER user_{orders} AFTER UPDATE ON {orders} FOR EACH ROW UPDATE {customers} SET n = 3 WHERE id = 'a'"),
+    )
+    .await;
+    assert_eq!(stores[0].put_if_newer(&id("b"), &record(7, 10)).await, Ok(Put::Applied));
+    let versions = [&stores[0], &stores[1]]
+        .map(|store| async { store.get_versions(&[id("a"), id("b")]).await.expect("read") });
+    let [of_orders, of_customers] = versions;
+    assert_eq!(of_orders.await, [Some(Version(0)), Some(Version(7))], "the SDK's own version");
+    let stamp = of_customers.await[0].expect("a record");
+    assert_eq!(stamp.slot(), Version::TRIGGER_SLOT, "{stamp}");
+    for name in [orders, customers] {
+        sql(&admin.0, stories::drop_orders(&name)).await;
+    }
+}
+
+/// The server neither refuses the statement, nor is there an entry that nobody could read.
+#[tokio::test]
+async fn a_row_whose_id_is_no_text_gets_no_entry() {
+    let Some((url, admin)) = server().await else { return };
+    let name = table("ledger_bytes");
+    sql(&admin.0, stories::create_orders(Dialect::MySql, &name)).await;
+    sql(&admin.0, format!("DELETE FROM {name}")).await;
+    let store = create(&url, stories::orders(Dialect::MySql, &name)).await;
+    for trigger in store.triggers() {
+        sql(&admin.0, trigger.create).await;
+    }
+    sql(&admin.0, format!("INSERT INTO {name} (org, id, n) VALUES ('t', x'61ff', 1), ('t', 'ä', 1)")).await;
+    sql(&admin.0, format!("UPDATE {name} SET n = 2")).await;
+    assert!(store.get_versions(&[id("ä")]).await.expect("read")[0].is_some_and(|it| it > Version::ZERO));
+    sql(&admin.0, format!("DELETE FROM {name}")).await;
+    let page = store.scan(&Scope::All, Segment::ALL, None, 1 << 20).await.expect("scanned");
+    assert!(page.unreadable.is_empty(), "{:?}", page.unreadable);
+    assert_eq!(page.records.len(), 1, "a tombstone of the other");
+    sql(&admin.0, stories::drop_orders(&name)).await;
+}
