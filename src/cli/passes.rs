@@ -4,6 +4,7 @@ mod dry_run;
 mod ended;
 pub(super) mod expiring;
 pub(super) mod new_target;
+mod no_ledger;
 mod privileges;
 mod progress;
 mod quarantine;
@@ -249,20 +250,27 @@ impl PassArgs {
         expiring::check(&spec, kind)?;
         let plan = Plan::of(&spec, kind, actor_or_user(None));
         let has_controller = global.channel().await.is_ok();
+        // What is opened; the records are checked against the spec as it is.
+        let without = if kind == v1::PassKind::Reverse { None } else { no_ledger::without(&spec).await };
+        let no_ledger = without.as_ref().map(|(_, error)| no_ledger::warning(error));
+        if !global.json {
+            no_ledger.iter().for_each(|warning| out::error(&format!("warning: {warning}")));
+        }
+        let opened = without.as_ref().map_or(&spec, |(without, _)| without);
         // Records of the source can be checked before there is a target. Only a controller can say whether one may be made.
         if kind == v1::PassKind::Full
             && !(self.create_tables && has_controller)
             && spec.target.open(Missing::Refuse, lookup).await.is_err_and(|error| is_absent(&error))
         {
-            let source = spec.source.open(Missing::Refuse, lookup).await.context("the source")?;
+            let source = opened.source.open(Missing::Refuse, lookup).await.context("the source")?;
             expiring::check_store("source", &spec, &*source).await?;
             if !global.json {
                 warned::of("source", &*source).await?;
             }
             let opened = dry_run::Opened::SourceAlone(source);
-            return dry_run::say(global, verb, &spec, &opened, &plan, self.full).await;
+            return dry_run::say(global, verb, &spec, &opened, &plan, self.full, no_ledger.as_deref()).await;
         }
-        let stores = self.stores_of(global, &spec).await?;
+        let stores = self.stores_of(global, opened).await?;
         if has_controller {
             tables::check(global, &spec, &stores).await?;
         }
@@ -275,7 +283,16 @@ impl PassArgs {
             }
             warned::of_both(&stores).await?;
         }
-        dry_run::say(global, verb, &spec, &dry_run::Opened::Both(stores), &plan, self.full).await
+        dry_run::say(
+            global,
+            verb,
+            &spec,
+            &dry_run::Opened::Both(stores),
+            &plan,
+            self.full,
+            no_ledger.as_deref(),
+        )
+        .await
     }
 
     /// Says what has to come first, if the controller would refuse it now.

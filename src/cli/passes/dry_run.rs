@@ -27,7 +27,8 @@ pub(super) enum Opened {
     SourceAlone(Arc<dyn Store>),
 }
 
-/// `verb`: what it would do to records. `all`: look at every record. Fails if records that were looked at do not fit.
+/// `verb`: what it would do to records. `all`: look at every record. `no_ledger`: why the source was opened without its
+/// ledger. Fails if records that were looked at do not fit.
 pub(super) async fn say(
     global: &Global,
     verb: &str,
@@ -35,6 +36,7 @@ pub(super) async fn say(
     opened: &Opened,
     plan: &Plan,
     all: bool,
+    no_ledger: Option<&str>,
 ) -> anyhow::Result<ExitCode> {
     let (stores, source) = match opened {
         Opened::Both(stores) => (Some(stores), &stores.source),
@@ -82,6 +84,7 @@ pub(super) async fn say(
             "unmapped": unmapped,
             "unmapped_there": unmapped_there,
             "warnings": warnings,
+            "no_ledger": no_ledger,
             "expires": expiring::to_json(spec, &removes_by),
             "checked": looked.checked,
             "misfits": looked.misfits,

@@ -1,4 +1,4 @@
-//! A table with a ledger, and a program whose writes triggers stamp.
+//! A table with a ledger: a dry run before the ledger is there, and a program whose writes triggers stamp.
 
 use cutover_store::spec::{Missing, Spec};
 use tempfile::TempDir;
@@ -32,6 +32,15 @@ async fn lives_beside_a_program(admin: Admin, url: &str, types: [&str; 2]) {
     let path = path.display().to_string();
 
     // Nothing has been created yet.
+    for verb in ["backfill", "verify"] {
+        let dry = at(server, &format!("{verb} {path} --create-tables --dry-run")).await;
+        assert_eq!(dry.code, 0, "{dry:?}");
+        assert!(dry.out.contains("checked 3 records of the source: all fit"), "{dry:?}");
+        assert!(dry.err.contains("no ledger, so its records are read without versions"), "{dry:?}");
+        assert!(dry.err.contains("CREATE TABLE") && dry.err.contains("a random number"), "{dry:?}");
+        let dry = at(server, &format!("{verb} {path} --create-tables --dry-run --json")).await.object();
+        assert!(dry["no_ledger"].as_str().unwrap().contains("a random number"), "{dry}");
+    }
     let error = at(server, &format!("spec triggers {path}")).await;
     assert!(error.code == 1 && error.err.contains(&format!("cutover_ledger_{name}")), "{error:?}");
     let opened = spec.source.open(Missing::Refuse, |_| None).await.err().unwrap().to_string();
