@@ -81,7 +81,8 @@ pub struct Run {
     /// Run the scenario of that bug without the bug; nothing may be found
     #[arg(long, value_name = "BUG", conflicts_with = "bug")]
     pub directed: Option<bug::Bug>,
-    /// Source store: sqlite:PATH, mysql://.., dynamodb://..; `{dir}` is the run's directory
+    /// Source store: sqlite:PATH, mysql://.., postgres://.., dynamodb://..; `{dir}` is the run's directory. With ledger+
+    /// before it, its versions are in a ledger
     #[arg(long, env = "TORTURE_SOURCE", default_value = "sqlite:{dir}/source.db")]
     pub source: String,
     /// Target store

@@ -15,14 +15,13 @@ const TABLE: &str = "torture";
 /// A spec names two stores; only one of them is opened from it.
 const OTHER: &str = "[target]\nurl = \"sqlite:unused\"\ntable = \"unused\"\n";
 
+/// Before a SQL store's URL: versions and tombstones are in a ledger. Then the table has another name, so that a database
+/// can have both.
+const LEDGER: &str = "ledger+";
+
 /// Opens a store, creating its table if necessary.
 pub async fn open(url: &str) -> anyhow::Result<Arc<dyn Store>> {
-    // DynamoDB's table is part of its URL.
-    let (url, table) = match url.strip_prefix("dynamodb://?") {
-        Some(rest) => (format!("dynamodb://{TABLE}?{rest}"), String::new()),
-        None => (url.to_owned(), format!("table = \"{TABLE}\"\n")),
-    };
-    let text = format!("migration = \"torture\"\n[source]\nurl = {url:?}\n{table}{OTHER}");
+    let text = format!("migration = \"torture\"\n{}{OTHER}", section("source", url));
     let spec: Spec = text.parse().with_context(|| format!("{url:?} is no store"))?;
     let opened = spec.source.open(Missing::Create, |_| None).await;
     opened.with_context(|| format!("{url:?} can't be opened"))
@@ -30,12 +29,21 @@ pub async fn open(url: &str) -> anyhow::Result<Arc<dyn Store>> {
 
 /// The text of a spec of both stores.
 pub fn spec(source: &str, target: &str, residual_ms: u64) -> String {
-    let section = |name: &str, url: &str| match url.strip_prefix("dynamodb://?") {
-        Some(rest) => format!("[{name}]\nurl = \"dynamodb://{TABLE}?{rest}\"\n"),
-        None => format!("[{name}]\nurl = {url:?}\ntable = \"{TABLE}\"\n"),
-    };
     let head = format!("migration = \"{}\"\nresidual_ms = {residual_ms}\n", crate::KEY);
     head + &section("source", source) + &section("target", target)
+}
+
+fn section(name: &str, url: &str) -> String {
+    // DynamoDB's table is part of its URL.
+    if let Some(rest) = url.strip_prefix("dynamodb://?") {
+        return format!("[{name}]\nurl = \"dynamodb://{TABLE}?{rest}\"\n");
+    }
+    match url.strip_prefix(LEDGER) {
+        Some(url) => {
+            format!("[{name}]\nurl = {url:?}\ntable = \"{TABLE}_with_ledger\"\nversions = \"ledger\"\n")
+        }
+        None => format!("[{name}]\nurl = {url:?}\ntable = \"{TABLE}\"\n"),
+    }
 }
 
 /// The same store through a proxy with faults; a file has none.

@@ -1,5 +1,5 @@
-//! The product survives a minute of torture over real servers: DynamoDB Local and MariaDB with one controller, and
-//! PostgreSQL with three. `tests/run` starts them.
+//! The product survives torture over real servers: from DynamoDB Local to MariaDB, from ledger to ledger, and with three
+//! controllers over PostgreSQL. `tests/run` starts them.
 #![allow(clippy::unwrap_used)] // A test that panics has failed.
 
 use std::process::Command;
@@ -21,10 +21,10 @@ fn url(variable: &str) -> Option<String> {
     url
 }
 
-/// Tortures for a minute: nothing may be lost, and each of these has to happen.
+/// Tortures: nothing may be lost, and each of these has to happen.
 fn survives(store: Option<&str>, arguments: &[&str], happened: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover-torture"));
-    command.args(["run", "--seconds", "60"]).args(arguments);
+    command.arg("run").args(arguments);
     if let Some(store) = store {
         command.env("TORTURE_STORE", store);
     }
@@ -47,7 +47,18 @@ fn a_minute_of_torture_loses_nothing() {
         return;
     };
     let happened = ["acknowledged", "reads", "kills", "cuts", "ramps"];
-    survives(None, &["--source", &source, "--target", &target], &happened);
+    survives(None, &["--seconds", "60", "--source", &source, "--target", &target], &happened);
+}
+
+/// Entry and row are two things here, which kills and cuts come between.
+#[test]
+fn torture_from_ledger_to_ledger_loses_nothing() {
+    let (Some(source), Some(target)) = (url("CUTOVER_TEST_MYSQL"), url("CUTOVER_TEST_POSTGRES")) else {
+        return;
+    };
+    let [source, target] = [source, target].map(|url| format!("ledger+{url}"));
+    let happened = ["acknowledged", "reads", "kills", "cuts", "ramps"];
+    survives(None, &["--seconds", "40", "--source", &source, "--target", &target], &happened);
 }
 
 /// Leaders are killed, also in the middle of a step, frozen, and cut off from their store.
@@ -57,5 +68,5 @@ fn a_minute_of_torture_of_three_controllers_loses_nothing() {
     // A controller needs an empty store, and the server may be used again.
     let store = format!("{store}?schema=torture_{}", std::process::id());
     let happened = ["acknowledged", "reads", "kills", "cuts", "ramps", "leader_changes"];
-    survives(Some(&store), &["--controllers", "3"], &happened);
+    survives(Some(&store), &["--seconds", "60", "--controllers", "3"], &happened);
 }
