@@ -279,6 +279,7 @@ impl Story<'_> {
             expected: None,
             source_first: true,
             fingerprint: "demo".to_owned(),
+            prefixes: Default::default(),
             segments: 2,
             on_target: 1,
             parallel: 1,

@@ -142,6 +142,9 @@ pub struct Plan {
     pub sample_ppm: u32,
     /// Of stores, mapping, key order, segments and options: workers with another fingerprint do not join.
     pub fingerprint: String,
+    /// What the keys of each record type begin with that has a table of its own, in source and target. Empty: there is one
+    /// table.
+    pub prefixes: [Vec<String>; 2],
     /// Segments, over all workers. At least 1.
     pub segments: u32,
     /// How many of the segments scan the target, the first ones; the others scan the source. 0 in a
@@ -237,6 +240,8 @@ impl Plan {
             values: None,
             sample_ppm: 0,
             fingerprint: spec.fingerprint(),
+            prefixes: [&spec.source, &spec.target]
+                .map(|store| store.types.iter().map(|it| it.key_prefix.clone()).collect()),
             segments,
             on_target,
             parallel: limits.workers,

@@ -256,7 +256,7 @@ impl Stores {
         let gone = Record { version: above(record.version), value: None };
         match self.source.put_if_unchanged(id, &gone, Some(record.version)).await {
             Ok(Put::Applied | Put::Present) => {
-                pass.in_a_row.accepted();
+                pass.in_a_row.accepted(Side::Source, [id]);
                 done.counts.copied += 1;
                 let what = "deleted in the source, because the target no longer has it";
                 done.findings.add(what.to_owned(), format!("{place} {what}"));

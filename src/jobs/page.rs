@@ -192,7 +192,7 @@ impl Stores {
         done: &mut Done,
     ) -> Result<(), Error> {
         let (tenant, key) = (id.tenant.as_str(), id.key.as_str());
-        let counted = pass.in_a_row.refused(error);
+        let counted = pass.in_a_row.refused(to, id, error);
         counted.map_err(|error| Error::Store { store: to.name(), error })?;
         let refused = RefusedRecord { tenant, key, record: Some(record), toward: to, error };
         done.quarantined(&refused);
@@ -212,9 +212,7 @@ impl Stores {
         while let Some(batch) = left.pop() {
             let error = match self.side(to).put_many_if_newer(batch).await {
                 Ok(copied) => {
-                    if !copied.is_empty() {
-                        pass.in_a_row.accepted();
-                    }
+                    pass.in_a_row.accepted(to, batch.iter().take(copied.len()).map(|(id, _)| id));
                     // What was kept out may lack its row there, beside a ledger.
                     let mut there = batch.iter().zip(&copied);
                     let last = there.rfind(|((_, record), copied)| {

@@ -45,7 +45,7 @@ pub(super) struct JoinedPass {
     pub(super) client: Arc<Client>,
     /// Versions that this worker's scans of the source have met.
     pub(super) source_versions: Arc<SourceVersions>,
-    /// What triggers refused since the last write.
+    /// What triggers refused since the last write. Without a limit unless the worker sets one.
     pub(super) in_a_row: Arc<InARow>,
 }
 
@@ -67,7 +67,7 @@ impl JoinedPass {
     /// A pass joined now.
     pub(super) fn joined(id: &str, began_revision: u64, client: &Arc<Client>) -> Self {
         let source_versions = Arc::new(SourceVersions::disabled());
-        let (id, client, in_a_row) = (id.to_owned(), client.clone(), Arc::default());
+        let (id, client, in_a_row) = (id.to_owned(), client.clone(), Arc::new(InARow::unlimited()));
         Self { id, since_ms: now_ms(), began_revision, client, source_versions, in_a_row }
     }
 

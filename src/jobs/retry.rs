@@ -8,7 +8,6 @@ use cutover_store::{Id, Ttl};
 
 use super::{
     Error, Plan, Stores,
-    in_a_row::InARow,
     patience::patiently,
     quarantine::{JoinedPass, Row, Rows, is_misfit},
     side::Side,
@@ -56,10 +55,7 @@ impl Stores {
         // Refuses one table as both.
         self.identities().await?;
         // No pass has begun whose revision the snapshot would have to include, so no snapshot excuses a difference.
-        let pass = JoinedPass {
-            in_a_row: Arc::new(InARow::unlimited()),
-            ..JoinedPass::joined(&format!("{}/retry", plan.migration), u64::MAX, client)
-        };
+        let pass = JoinedPass::joined(&format!("{}/retry", plan.migration), u64::MAX, client);
         let patience = plan.limits.patience;
         let mut rows = Rows::of(&**quarantine, &plan.migration, patience);
         while let Some(page) = rows.next().await? {

@@ -1,7 +1,7 @@
 //! Which of the two stores.
 
 /// One of the two stores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Side {
     /// The store that records come from.
     Source,

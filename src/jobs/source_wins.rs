@@ -64,7 +64,7 @@ impl Stores {
                     return Ok(true);
                 }
                 Ok(Put::Applied | Put::Present) => {
-                    pass.in_a_row.accepted();
+                    pass.in_a_row.accepted(Side::Target, [id]);
                     written = true;
                 }
                 Ok(Put::Stale(_)) => {}

@@ -54,7 +54,7 @@ impl Stores {
             for ((id, record), put) in some.iter().zip(future::join_all(puts).await) {
                 match put {
                     Ok(Put::Applied | Put::Present) => {
-                        pass.in_a_row.accepted();
+                        pass.in_a_row.accepted(to, [*id]);
                         done.counts.copied += 1;
                     }
                     // The page is processed again.
@@ -154,7 +154,7 @@ impl Stores {
         let gone = Record { version: Version(1), value: None };
         match self.target.put_if_unchanged(id, &gone, Some(Version::ZERO)).await {
             Ok(put) => {
-                pass.in_a_row.accepted();
+                pass.in_a_row.accepted(Side::Target, [id]);
                 Ok(matches!(put, Put::Applied | Put::Present))
             }
             Err(error) if is_misfit(&error) => {

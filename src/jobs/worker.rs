@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 
 use super::{
     Error, Plan, Stores, identity,
+    in_a_row::InARow,
     insist::{ASK_AGAIN, insist},
     patience::patiently,
     pressure,
@@ -89,7 +90,9 @@ async fn work(
     stores.check_identities(plan, &job).await?;
     stores.check(plan, &job).await?;
     let source_versions = Arc::new(SourceVersions::of(plan, job.expected));
-    let pass = JoinedPass { source_versions, ..JoinedPass::joined(&job.id, job.began_revision, client) };
+    let in_a_row = Arc::new(InARow::of(plan));
+    let pass =
+        JoinedPass { source_versions, in_a_row, ..JoinedPass::joined(&job.id, job.began_revision, client) };
     let context = WorkerContext {
         jobs: jobs.clone(),
         stores: stores.clone(),

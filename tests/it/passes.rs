@@ -53,6 +53,7 @@ fn plan(kind: v1::PassKind) -> Plan {
         expected: None,
         source_first: true,
         fingerprint: "f".to_owned(),
+        prefixes: Default::default(),
         segments: 4,
         on_target: match kind {
             v1::PassKind::Verify | v1::PassKind::Sample => 2,

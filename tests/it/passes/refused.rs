@@ -1,4 +1,5 @@
-//! A target that refuses one record of 200: the others are moved, and that one is kept with the server's words.
+//! A target that refuses one record of 200: the others are moved, and that one is kept with the server's words. One that
+//! refuses all of them ends the pass.
 
 use cutover_store::{MySqlStore, PostgresStore, ServerOptions, SqliteOptions, SqliteStore, mapping::Dialect};
 use sqlx::{AssertSqlSafe, Connection, MySqlPool, PgPool, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -91,4 +92,46 @@ async fn a_file_refuses_one_record_and_takes_the_others() {
         let target = SqliteStore::open(&path, table, SqliteOptions::default()).await.unwrap();
         moves_all_but_one(&case, Arc::new(target)).await;
     }
+}
+
+/// A routine that a trigger calls is gone, for every record of each tenant.
+async fn ends_the_pass(target: Arc<dyn Store>, says: &str) {
+    let (_dir, controller) = started().await;
+    let world = World::new();
+    for (at, (id, record)) in records().into_iter().enumerate() {
+        world.source.insert(Id::new(&format!("tenant-{}", at % 5), &id.key).unwrap(), record);
+    }
+    let stores = Stores { target, ..world.stores() };
+    let error = run(&controller, &stores, &plan(v1::PassKind::Full)).await.unwrap_err().to_string();
+    assert!(error.contains("100 records in a row were refused") && error.contains(says), "{error}");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_routine_that_is_gone_in_mariadb_ends_the_pass() {
+    let Some(url) = given("CUTOVER_TEST_MYSQL") else { return };
+    let admin = MySqlPool::connect(&url).await.unwrap();
+    let case = of_mariadb(|_| name("gone")).swap_remove(0);
+    let (before, _) = case.create.split_once("IF NEW.n").unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("{before} CALL gone_{}()", name("p"))))
+        .execute(&admin)
+        .await
+        .unwrap();
+    let table = table(Dialect::MySql, &name("gone"));
+    let target = MySqlStore::open(&url, table, ServerOptions::default()).await.unwrap();
+    ends_the_pass(Arc::new(target), "(error 1305)").await;
+    sqlx::raw_sql(AssertSqlSafe(case.drop)).execute(&admin).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_routine_that_is_gone_in_postgresql_ends_the_pass() {
+    let Some(url) = given("CUTOVER_TEST_POSTGRES") else { return };
+    let admin = PgPool::connect(&url).await.unwrap();
+    let case = of_postgres(|_| name("gone"), "CURRENT_USER").swap_remove(0);
+    let create = case.create.replace("RAISE EXCEPTION 'not this one'; END IF", "END IF; PERFORM gone()");
+    sqlx::raw_sql(AssertSqlSafe(create)).execute(&admin).await.unwrap();
+    let table = table(Dialect::Postgres, &name("gone"));
+    let target = PostgresStore::open(&url, table, ServerOptions::default()).await.unwrap();
+    ends_the_pass(Arc::new(target), "(error 42883)").await;
+    sqlx::raw_sql(AssertSqlSafe(case.drop)).execute(&admin).await.unwrap();
 }

@@ -63,6 +63,7 @@ impl PassProcess {
             expected: None,
             source_first: true,
             fingerprint: "torture".to_owned(),
+            prefixes: Default::default(),
             segments: 3,
             on_target: match kind {
                 v1::PassKind::Verify | v1::PassKind::Sample => 1,

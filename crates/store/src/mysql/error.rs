@@ -77,16 +77,24 @@ pub(super) fn refused(error: &sqlx::Error) -> Option<StoreError> {
     let said = message(error);
     let error = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
     let (number, state) = (error.number(), error.code().unwrap_or_default());
+    let mut field = "record";
     let advice = match number {
-        _ if state.starts_with("45") => TRIGGER,
-        1644 | 1643 => TRIGGER,
+        _ if state.starts_with("45") || matches!(number, 1643 | 1644) => {
+            field = "trigger";
+            TRIGGER
+        }
+        // Whoever defined a trigger is gone; a routine is gone; no right to call it.
+        1449 | 1305 | 1370 => {
+            field = "trigger";
+            "correct the trigger or function that names it, create it, or grant EXECUTE on it"
+        }
         _ if state.starts_with("08") || state.starts_with("40") || is_of_the_server(number) => return None,
         1526 | 1748 => "no partition takes it: add one, or correct the record",
         1906 | 3105 => "the column is generated: remove it from the mapping",
         _ => "the server refuses it: correct the record, or whatever refuses it",
     };
     let what = format!("{said} (error {number}): {advice}");
-    Some(permanent(ErrorClass::Constraint, "record", what))
+    Some(permanent(ErrorClass::Constraint, field, what))
 }
 
 const TRIGGER: &str = "a trigger or function of the database refuses it: correct the record or the trigger";

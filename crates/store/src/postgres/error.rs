@@ -91,14 +91,21 @@ pub(super) fn refused(error: &sqlx::Error) -> Option<StoreError> {
     if code != "55000" && OF_THE_SERVER.iter().any(|class| code.starts_with(class)) {
         return None;
     }
+    let mut field = "record";
     let advice = match code {
         "428C9" => "the column is generated: remove it from the mapping",
+        // A function is gone, or not in the search_path.
+        "42883" => {
+            field = "trigger";
+            "correct the trigger or default that calls it, or create it"
+        }
         code if code.starts_with("P0") => {
+            field = "trigger";
             "a trigger or function of the database refuses it: correct the record or the trigger"
         }
         _ => "the server refuses it: correct the record, or whatever refuses it",
     };
-    Some(permanent(ErrorClass::Constraint, "record", format!("{said} (error {code}): {advice}")))
+    Some(permanent(ErrorClass::Constraint, field, format!("{said} (error {code}): {advice}")))
 }
 
 fn of_postgres(error: &sqlx::Error) -> Option<&PgDatabaseError> {

@@ -319,6 +319,10 @@ async fn what_the_server_says_is_told_apart() {
         // The table is complete, so it comes from the trigger.
         (1142, "trigger: ", "a trigger or function that this record sets off fails"),
         (1146, "trigger: ", "a trigger or function that this record sets off fails"),
+        (1449, "trigger: ", "create it"),
+        (1305, "trigger: ", "create it"),
+        (1370, "trigger: ", "create it"),
+        (1644, "trigger: ", "a trigger or function of the database"),
         (1045, "user: ", "check user and password"),
         (1264, "record: ", "make the column larger"),
         (1452, "record: ", "a constraint of the table"),

@@ -282,6 +282,8 @@ async fn what_the_server_says_is_told_apart() {
         // The table is complete, so it comes from the trigger.
         ("42501", "trigger: ", "a trigger or function that this record sets off fails"),
         ("42P01", "trigger: ", "a trigger or function that this record sets off fails"),
+        ("42883", "trigger: ", "create it"),
+        ("P0001", "trigger: ", "a trigger or function of the database"),
         ("28P01", "user: ", "check user and password"),
         ("22021", "record: ", "no NUL in text"),
         ("54000", "record: ", "make the column larger"),

@@ -44,6 +44,7 @@ pub async fn run(pid: Pid, name: String, task: Task, on_target: u32, stores: [Da
         expected: None,
         source_first: true,
         fingerprint: format!("simulated {remove_extra} {source_wins} {on_target}"),
+        prefixes: Default::default(),
         segments: 2,
         on_target: match kind {
             v1::PassKind::Reverse if expiring::ttl().is_some() => 1,
