@@ -24,3 +24,7 @@ pub mod flagd {
 
 /// The encoded file descriptors, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// Before the `history_id` of a [`v1::WatchRequest`]: the state of a file that is no base for changes. No history has such
+/// a name.
+pub const NO_BASE: &str = "before ";

@@ -142,7 +142,7 @@ impl Verb {
                     }
                     true => evicted.iter().for_each(|id| out::json(&json!({ "evicted": id }))),
                     false if evicted.is_empty() && !filters.is_empty() => out::line(&format!(
-                        "nobody was evicted: no lost instance is left by {filters}: cutover instances shows who is lost, \
+                        "nobody was evicted: no lost instance matches {filters}: cutover instances shows who is lost, \
                          since when, and of which service",
                     )),
                     false if evicted.is_empty() => out::line(

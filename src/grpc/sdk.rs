@@ -11,7 +11,10 @@ mod layout;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cutover_core::{routing::Route, wire};
-use cutover_proto::v1::{self, telemetry_service_server::TelemetryService, watch_response::Kind};
+use cutover_proto::{
+    NO_BASE,
+    v1::{self, telemetry_service_server::TelemetryService, watch_response::Kind},
+};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -85,11 +88,12 @@ pub(super) async fn watch(
         ..InstanceRecord::default()
     };
     let (registry, ours) = (&membership.registry, membership.registry.state().history_id.clone());
-    let is_ours = history_id == *ours;
+    let held = if history_id == *ours { last_revision } else { 0 };
     let known = last_revision.max(held_revision);
-    let is_genuine = registry.seals().is_genuine(&held_seal, &history_id, known);
-    let known = Known { revision: known, history_id, is_ours, is_genuine };
-    let held = if is_ours { last_revision } else { 0 };
+    // The state of a file may be no base for changes. It shows all the same what its process was told.
+    let of = history_id.strip_prefix(NO_BASE).unwrap_or(&history_id);
+    let is_genuine = registry.seals().is_genuine(&held_seal, of, known);
+    let known = Known { revision: known, history_id: of.to_owned(), is_ours: of == &*ours, is_genuine };
     // Changes to a state of other migrations would leave out what it lacks, and keep what it should not have.
     let is_base = registry.seals().is_of_scope(&held_seal, &ours, held, &who.scope());
     let holds = holds_snapshot || last_revision > 0;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cutover_core::routing::Mutation;
+use cutover_core::routing::{Mutation, Rung};
 
 use super::{
     Admitted, Asking, Dead, Fenced, Guards, Instances, Operate, Passes, RegisterError, Registration,
@@ -10,7 +10,7 @@ use super::{
     operate::{self, RequestMeta},
 };
 use crate::{
-    domain::{Change, Credential, Refusal},
+    domain::{Change, Credential, Placement, Refusal},
     store,
     telemetry::{Ingest, now_ms},
 };
@@ -48,9 +48,18 @@ pub enum JoinError {
         /// What there is.
         newest: u64,
     },
-    /// It holds a revision that this store never had.
-    #[error("the store was put back: the controller starts anew; connect again")]
+    /// It holds a state that this store never had.
+    #[error(
+        "the controller's store is older than what this process holds: the controller starts anew, and puts every \
+         migration on hold; connect again"
+    )]
     PutBack,
+    /// It routes by what another store said, and this one says something that is not safe beside that.
+    #[error(
+        "it routes tenants of migration {0} on hold, at target-first or at target-only, as another store said. Here nobody \
+         has been there: start the controller with that store; or, if this one is right, end this process"
+    )]
+    Stranger(String),
 }
 
 /// What joining and leaving concerns.
@@ -86,6 +95,15 @@ impl Membership {
             self.operate.begin_history(why).await?;
             return Err(JoinError::PutBack);
         }
+        if !known.is_ours
+            && let Some(key) = self.contradicted(&asking)
+            && !self.operate.descends_from(&known.history_id).await.map_err(operate::Error::from)?
+        {
+            let refused = JoinError::Stranger(key);
+            // It keeps what it routes by.
+            self.instances.note_unproven(&refused.to_string());
+            return Err(refused);
+        }
         let state = self.registry.state();
         for (key, held) in &mut asking.routes {
             held.is_known = state.entry_of(key).is_some();
@@ -103,7 +121,7 @@ impl Membership {
         self.registry.under_way().to_the_end(registered).await
     }
 
-    /// Why this store is an older one than that by which a process routes. `None`: nothing shows that.
+    /// Why the state of this process is of a newer store than this one. `None`: nothing shows that it is.
     async fn outdated(
         &self,
         asking: &Asking,
@@ -117,16 +135,28 @@ impl Membership {
             return Ok(is_later.then(|| format!("{holds}, this store is at {newest}: was it restored?")));
         }
         // What is held already has to be confirmed anyway.
-        let state = self.registry.state().clone();
         let is_open =
-            |key: &str| state.entry_of(key).is_some_and(|entry| entry.migration.document.restored.is_none());
-        let is_of_a_copy = *is_genuine && asking.routes.iter().any(|(key, _)| is_open(key));
-        if !is_of_a_copy || self.operate.descends_from(history_id).await? {
+            self.registry.state().entries().any(|entry| entry.migration.document.restored.is_none());
+        if !*is_genuine || !is_open || self.operate.descends_from(history_id).await? {
             return Ok(None);
         }
         Ok(Some(format!(
-            "{holds} of a history that this store does not have, but a copy of it: was this one left behind by a restore?"
+            "{holds} of a copy of this store: either a restore left this one behind, or the copy was in use for a while"
         )))
+    }
+
+    /// A migration whose target this process reads, or writes alone, although nobody is there by this store.
+    fn contradicted(&self, asking: &Asking) -> Option<String> {
+        let state = self.registry.state();
+        let is_below = |key: &str| {
+            state.entry_of(key).is_some_and(|entry| {
+                let migration = &entry.migration;
+                let is_below = |at: &Placement| at.rung < Rung::Hold && at.floor < Rung::Hold;
+                migration.document.restored.is_none() && migration.placements().all(|at| is_below(&at))
+            })
+        };
+        let mut held = asking.routes.iter().filter(|(_, held)| held.needs_target());
+        held.find(|(key, _)| is_below(key)).map(|(key, _)| key.clone())
     }
 
     /// Records that a process is about to end. Does nothing for an unknown one, nor for one that the holder of this

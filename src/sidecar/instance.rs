@@ -131,8 +131,8 @@ impl Instance {
     pub(super) fn started(&self) -> Result<&Started, Status> {
         self.started.get().ok_or_else(|| {
             let why = match self.refused().as_str() {
-                "" => "it connects to the controller".to_owned(),
-                why => format!("it tries again and again. {why}"),
+                "" => "connecting to the controller".to_owned(),
+                why => format!("retrying: {why}"),
             };
             failure::not_begun(&format!("the sidecar has no snapshot yet: {why}"))
         })

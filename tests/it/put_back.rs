@@ -115,8 +115,8 @@ async fn a_restart_in_between_hides_nothing() {
 
 /// What a process says that routes a migration as the controller told it.
 fn holds(history_id: &str, revision: u64, seal: &str) -> v1::WatchRequest {
-    let route =
-        v1::TableBand { upto_ppm: 1_000_000, rung: v1::Rung::TargetOnly.into(), ..Default::default() };
+    let (rung, reason) = (v1::Rung::TargetOnly.into(), v1::Reason::Rollout.into());
+    let route = v1::TableBand { upto_ppm: 1_000_000, rung, reason, ..Default::default() };
     let held = v1::HeldTable {
         migration: "orders".to_owned(),
         salt: "orders".to_owned(),
@@ -190,31 +190,38 @@ async fn a_file_that_a_restore_left_behind_is_noticed() {
     let controller = Controller::start_on(third.clone()).await;
     let (_, revision, seal) = &of_second;
     controller.routing().await.watch(holds("second", *revision, seal)).await.expect("an ancestor");
-    // Nor does anybody's word count without a proof.
-    for (history_id, seal) in [("fourth", &of_second.2), ("fourth", &String::new())] {
-        controller
-            .routing()
-            .await
-            .watch(holds(history_id, *revision, seal))
-            .await
-            .expect("another controller's");
+    // Nor does anybody's word count without a proof; but who contradicts the store is refused.
+    for seal in [&*of_second.2, ""] {
+        let strange = holds("fourth", *revision, seal);
+        let refused = controller.routing().await.watch(strange.clone()).await.expect_err("it contradicts");
+        assert!(refused.message().contains("another store"), "{refused}");
+        let silent = v1::WatchRequest { held: Vec::new(), ..strange };
+        controller.routing().await.watch(silent).await.expect("another controller's");
     }
     controller.stop().await;
 
-    // Somebody starts the controller with the second file, which is as it was.
-    let controller = Controller::start_on(second.clone()).await;
+    // Somebody starts the controller with the second file, which is as it was. With a fence that has passed, or from a
+    // file, nobody says where tenants are.
     let (_, revision, seal) = &of_third;
-    let refused =
-        controller.routing().await.watch(holds("third", *revision, seal)).await.expect_err("noticed");
-    assert!(refused.message().contains("starts anew"), "{refused}");
-    assert!(matches!(controller.ended().await, Error::PutBack(_)));
+    let silent =
+        |history_id: &str| v1::WatchRequest { held: Vec::new(), ..holds(history_id, *revision, seal) };
+    for noticed in [holds("third", *revision, seal), silent("third"), silent("before third")] {
+        let copy = Arc::new(second.copied());
+        let controller = Controller::start_on(copy.clone()).await;
+        let refused = controller.routing().await.watch(noticed).await.expect_err("noticed");
+        assert!(refused.message().contains("starts anew"), "{refused}");
+        assert!(matches!(controller.ended().await, Error::PutBack(_)));
+    }
+    let controller = Controller::start_on(second.clone()).await;
+    controller.routing().await.watch(silent("third")).await.expect_err("noticed");
+    controller.ended().await;
 
     let next = Controller::start_on(second.clone()).await;
     serves(&next).await;
     for name in ["customers", "orders"] {
         let document = second.migration(&key(name)).unwrap().document;
         let why = document.restored.as_ref().expect("it is held");
-        assert!(why.contains("was this one left behind by a restore?") && document.put_back, "{why}");
+        assert!(why.contains("either a restore left this one behind") && document.put_back, "{why}");
     }
     // It is held already, so the same says nothing new.
     next.routing().await.watch(holds("third", *revision, seal)).await.expect("it registers");
@@ -235,9 +242,25 @@ async fn a_store_that_lacks_a_migration_in_use_does_not_begin_it_anew_by_acciden
     controller.routing().await.watch(holds("lost", 7, "")).await.expect("it registers");
     let refused = admin.create_migration(create("")).await.expect_err("refused");
     let said = refused.message();
-    assert!(said.contains("instance a has tenants of a migration orders at target-first or above"), "{said}");
+    assert!(
+        said.contains(
+            "instance a had tenants of a migration orders on hold, at target-first or at target-only"
+        ),
+        "{said}"
+    );
     let unrelated = v1::CreateMigrationRequest { key: "customers".to_owned(), ..create("") };
     admin.create_migration(unrelated).await.expect("nobody routes it");
     admin.create_migration(create("orders")).await.expect("it is meant");
+
+    // Another one comes when the migration is there already, and everybody is at source-only.
+    let late = v1::WatchRequest { instance_id: "b".to_owned(), writer_slot: Some(3), ..holds("lost", 7, "") };
+    let refused = controller.routing().await.watch(late.clone()).await.expect_err("refused");
+    let said = refused.message();
+    assert!(
+        said.contains("it routes tenants of migration orders on hold") && said.contains("another store"),
+        "{said}"
+    );
+    let nowhere = v1::WatchRequest { held: Vec::new(), ..late };
+    controller.routing().await.watch(nowhere).await.expect("it says nothing that contradicts");
     controller.stop().await;
 }

@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use cutover_proto::v1;
+use cutover_proto::{NO_BASE, v1};
 use prost::Message;
 
 pub use lock::FileLock;
@@ -146,9 +146,6 @@ struct Head {
     #[prost(string, tag = "8")]
     seal: String,
 }
-
-/// Before the id of a history whose state is no base. No controller's history has such a name.
-const NO_BASE: &str = "before ";
 
 impl Saving {
     fn known_as(&self) -> String {

@@ -23,7 +23,7 @@ pub enum StampError {
     /// The version would be ahead of the clock, because others' are, or because there were more than 256 in a millisecond.
     /// A process that had the same slot may still be writing such versions.
     #[error(
-        "the version would be {ahead_ms} ms ahead of this clock, and writes with such versions may still arrive of the process that had this writer slot before: retry in {retry_ms} ms, and set the clock if it is slow"
+        "the version would be {ahead_ms} ms ahead of this clock, and the process that had this writer slot before may still have such writes under way: retry in {retry_ms} ms; if this clock is slow, set it"
     )]
     Resting {
         /// How far the version would be ahead of the clock.

@@ -17,7 +17,7 @@ pub mod typed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use error::{DocumentError, Fault, NotCanonical};
+pub use error::{DocumentError, Fault};
 pub use number::{Number, NumberError};
 pub use typed::{Rest, set};
 
@@ -70,9 +70,8 @@ impl Document {
     /// rejects bytes that [`Self::encode`] would write differently.
     pub fn decode_canonical(bytes: &[u8]) -> Result<Self, DocumentError> {
         let document = Self::decode(bytes)?;
-        let canonical = document.encode()?;
-        if canonical != bytes {
-            return Err(Fault::NotCanonical(NotCanonical::of(bytes, &canonical)).into());
+        if document.encode()? != bytes {
+            return Err(Fault::NotCanonical.into());
         }
         Ok(document)
     }

@@ -188,7 +188,8 @@ impl Live {
             heard.heard_again(held, now);
             heard.record.fence_heard = record.fence_heard;
             heard.fenced = heard.fenced.max(fenced);
-            (heard.routes, heard.succeeds) = (routes, succeeds);
+            heard.tells(routes);
+            heard.succeeds = succeeds;
             let put = (differs || !heard.durable).then(|| (record, heard.changes()));
             return Registering::Member { who, readmitted: readmitted && holds, duplicate, put };
         }

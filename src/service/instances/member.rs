@@ -87,6 +87,17 @@ pub(super) struct Heard {
 }
 
 impl Heard {
+    /// It registers again. Where it was told to hold meanwhile, what it said before counts.
+    pub(super) fn tells(&mut self, routes: Vec<(String, HeldRoutes)>) {
+        let before = std::mem::replace(&mut self.routes, routes);
+        for (key, said) in before {
+            let told = self.routes.iter_mut().find(|(of, told)| *of == key && told.says_nothing());
+            if let Some((_, told)) = told.filter(|_| !said.says_nothing()) {
+                *told = said;
+            }
+        }
+    }
+
     pub(super) fn loaded(record: InstanceRecord, at: Instant, steady_ms: u64) -> Self {
         let before_ms = if record.heard_ms > 0 { steady_ms.saturating_sub(record.heard_ms) } else { 0 };
         Self {
@@ -255,5 +266,37 @@ pub(super) fn drain(record: &InstanceRecord) -> Duration {
     match record.drain_ms {
         0 => PRESUMED_DRAIN,
         drain_ms => Duration::from_millis(drain_ms.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cutover_core::routing::{Band, PPM, Reason, Route, Rung};
+
+    use super::*;
+
+    fn told(rung: Rung) -> Vec<(String, HeldRoutes)> {
+        let route = Route { rung, reason: Reason::Rollout, no_fallback: false };
+        let held = HeldRoutes {
+            instance_id: "a".to_owned(),
+            salt: "orders".to_owned(),
+            bands: vec![Band { upto_ppm: PPM, route }],
+            exceptions: Vec::new(),
+            is_known: true,
+        };
+        vec![("orders".to_owned(), held)]
+    }
+
+    #[test]
+    fn who_is_told_to_hold_still_counts_as_where_it_was() {
+        let mut heard = Heard::registered(InstanceRecord::default(), 0, Instant::now());
+        let mut at = |rung: Rung| {
+            heard.tells(told(rung));
+            heard.routes[0].1.bands[0].route.rung
+        };
+        assert_eq!(at(Rung::Hold), Rung::Hold);
+        assert_eq!(at(Rung::TargetOnly), Rung::TargetOnly);
+        assert_eq!(at(Rung::Hold), Rung::TargetOnly, "it does not know better now");
+        assert_eq!(at(Rung::Mirrored), Rung::Mirrored, "it does");
     }
 }

@@ -19,8 +19,10 @@ pub(in crate::store) async fn restore(path: &Path, file: &Path) -> Result<(), Op
     let path = check_place(path)?;
     if let Some(there) = [path.clone(), beside(&path, "-wal")].iter().find(|path| path.exists()) {
         return Err(OpenError::Place(format!(
-            "{0} exists: move it away first (mv {0} {0}.old), together with its -wal and -shm",
-            there.display()
+            "{} exists: move the old store away first, each of its files that is there (for end in '' -wal -shm; do mv \
+             {1}$end {1}.old$end; done)",
+            there.display(),
+            path.display()
         )));
     }
     let place = |error: io::Error| OpenError::Place(format!("can't copy {}: {error}", file.display()));

@@ -53,12 +53,24 @@ struct Known {
 }
 
 impl Known {
-    /// The source has what the target has.
+    /// The source has what the target has, and lacks what has expired there.
     fn reversed(&mut self, tenant: &str) {
+        let there = self.stores.as_ref().map(|[_, target]| target.dump()).unwrap_or_default();
+        let there =
+            there.into_iter().filter(|(_, record)| !record.is_tombstone() && expiring::is_gone(record));
         let [source, target] = &mut self.removed;
-        source.retain(|id, _| id.tenant != tenant);
-        let of_tenant = target.iter().filter(|(id, _)| id.tenant == tenant);
-        source.extend(of_tenant.map(|(id, version)| (id.clone(), *version)));
+        let mut gone: BTreeMap<Id, Version> = target.clone();
+        for (id, record) in there {
+            let newest = gone.entry(id).or_default();
+            *newest = record.version.max(*newest);
+        }
+        gone.retain(|id, _| id.tenant == tenant);
+        // What the source alone has had was never the newest.
+        source.retain(|id, version| id.tenant != tenant || gone.get(id).is_some_and(|gone| gone >= version));
+        for (id, version) in gone {
+            let newest = source.entry(id).or_default();
+            *newest = version.max(*newest);
+        }
     }
 }
 
@@ -176,11 +188,14 @@ pub fn check(id: &Id) {
         let placement = *known.committed.get(&id.tenant)?;
         let newest = *known.newest.get(id)?;
         let [source, target] = known.stores.as_ref()?.each_ref().map(|store| store.peek(id));
-        // Of unknown outcome, perhaps. It has replaced what was acknowledged, and has expired.
-        let stored = [&source, &target].into_iter().flatten();
-        let expired = stored.filter(|record| !record.is_tombstone() && expiring::is_gone(record));
         let removed = known.removed.each_ref().map(|removed| removed.get(id).copied().unwrap_or_default());
-        let gone = expired.map(|record| record.version).chain(removed).max().unwrap_or_default();
+        // In the store that is read. Of unknown outcome, perhaps: it has replaced what was acknowledged, and has expired.
+        let gone = read_at(placement.rung).map(|store| {
+            let stored = [&source, &target][store].as_ref();
+            let expired = stored.filter(|record| !record.is_tombstone() && expiring::is_gone(record));
+            expired.map_or(removed[store], |record| record.version.max(removed[store]))
+        });
+        let gone = gone.unwrap_or_default();
         let is_over = match newest {
             Newest::Version(version) => {
                 let expires_ms = known.expires.get(&(id.clone(), version)).copied();

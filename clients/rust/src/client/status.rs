@@ -57,8 +57,8 @@ pub enum ConnectError {
     },
     /// No state arrived in time, and there is no persisted snapshot. The client never guesses a stage.
     #[error(
-        "no state from the controller at {server} within {} ms: {last_error}. And {persisted}. Unless the error says what \
-         to do: start the controller, check the address, or give `persist` a file for starts without it",
+        "no state from the controller at {server} within {} ms: {last_error}. Also, {persisted}. Unless the error says what \
+         to do, start the controller, check the address, or give `persist` a file for starts without it",
         start_timeout.as_millis()
     )]
     NoSnapshot {

@@ -29,9 +29,14 @@ pub struct HeldRoutes {
 
 impl HeldRoutes {
     /// Whether it may read the target, or write it alone.
-    fn needs_target(&self) -> bool {
+    pub fn needs_target(&self) -> bool {
         let routes = self.bands.iter().map(|band| &band.route);
         routes.chain(self.exceptions.iter().map(|(_, route)| route)).any(|route| route.rung >= Rung::Hold)
+    }
+
+    /// Whether it is told only to wait, and so does not know where tenants are.
+    pub fn says_nothing(&self) -> bool {
+        self.exceptions.is_empty() && self.bands.iter().all(|band| band.route.rung == Rung::Hold)
     }
 }
 
@@ -41,8 +46,8 @@ pub fn may_begin(key: &Key, confirm: &str, held: &[HeldRoutes]) -> Result<(), Re
     let stranger = held.iter().find(|held| !held.is_known && held.needs_target());
     Refusal::unless_met(stranger.filter(|_| confirm.is_empty()).map(|stranger| {
         let message = format!(
-            "instance {} has tenants of a migration {key} at target-first or above, and this store does not have it. \
-             Everybody would begin at source-only, without the writes that only its target has",
+            "instance {} had tenants of a migration {key} on hold, at target-first or at target-only when it registered, and \
+             this store does not have it. Everybody would begin at source-only, without the writes that only its target has",
             stranger.instance_id
         );
         let action = format!(

@@ -190,7 +190,7 @@ pub(crate) async fn a_record_that_does_not_fit_is_refused_and_its_column_named(s
     }
     let raw = |bytes: &[u8]| Record { version: Version(9), value: Some(bytes.to_vec()) };
     for (bytes, what) in
-        [(&b"five"[..], "no typed JSON"), (br#"{ "id":{"N":"1"}}"#, "there are blanks outside of texts")]
+        [(&b"five"[..], "no typed JSON"), (br#"{ "id":{"N":"1"}}"#, "it is not written in the one way")]
     {
         let (named, told) = refused(store.put_if_newer(&id("k"), &raw(bytes)).await, ErrorClass::Constraint);
         assert!(named == "value" && told.contains(what), "{told}");
