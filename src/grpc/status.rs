@@ -120,7 +120,7 @@ pub(super) fn join(error: JoinError) -> Status {
     match error {
         JoinError::Register(error) => register(error),
         JoinError::Operate(error) => change(error),
-        JoinError::Unproven { .. } | JoinError::Stranger(_) => Status::failed_precondition(error.to_string()),
+        JoinError::Unproven { .. } => Status::failed_precondition(error.to_string()),
         JoinError::PutBack => Status::unavailable(error.to_string()),
     }
 }

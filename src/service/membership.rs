@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cutover_core::routing::{Mutation, Rung};
+use cutover_core::routing::Mutation;
 
 use super::{
     Admitted, Asking, Dead, Fenced, Guards, Instances, Operate, Passes, RegisterError, Registration,
@@ -10,7 +10,7 @@ use super::{
     operate::{self, RequestMeta},
 };
 use crate::{
-    domain::{Change, Credential, Placement, Refusal},
+    domain::{Change, Credential, Refusal},
     store,
     telemetry::{Ingest, now_ms},
 };
@@ -54,12 +54,6 @@ pub enum JoinError {
          migration on hold; connect again"
     )]
     PutBack,
-    /// It routes by what another store said, and this one says something that is not safe beside that.
-    #[error(
-        "it routes tenants of migration {0} on hold, at target-first or at target-only, as another store said. Here nobody \
-         has been there: start the controller with that store; or, if this one is right, end this process"
-    )]
-    Stranger(String),
 }
 
 /// What joining and leaving concerns.
@@ -94,15 +88,6 @@ impl Membership {
             }
             self.operate.begin_history(why).await?;
             return Err(JoinError::PutBack);
-        }
-        if !known.is_ours
-            && let Some(key) = self.contradicted(&asking)
-            && !self.operate.descends_from(&known.history_id).await.map_err(operate::Error::from)?
-        {
-            let refused = JoinError::Stranger(key);
-            // It keeps what it routes by.
-            self.instances.note_unproven(&refused.to_string());
-            return Err(refused);
         }
         let state = self.registry.state();
         for (key, held) in &mut asking.routes {
@@ -143,20 +128,6 @@ impl Membership {
         Ok(Some(format!(
             "{holds} of a copy of this store: either a restore left this one behind, or the copy was in use for a while"
         )))
-    }
-
-    /// A migration whose target this process reads, or writes alone, although nobody is there by this store.
-    fn contradicted(&self, asking: &Asking) -> Option<String> {
-        let state = self.registry.state();
-        let is_below = |key: &str| {
-            state.entry_of(key).is_some_and(|entry| {
-                let migration = &entry.migration;
-                let is_below = |at: &Placement| at.rung < Rung::Hold && at.floor < Rung::Hold;
-                migration.document.restored.is_none() && migration.placements().all(|at| is_below(&at))
-            })
-        };
-        let mut held = asking.routes.iter().filter(|(_, held)| held.needs_target());
-        held.find(|(key, _)| is_below(key)).map(|(key, _)| key.clone())
     }
 
     /// Records that a process is about to end. Does nothing for an unknown one, nor for one that the holder of this

@@ -93,7 +93,7 @@ impl Heard {
         for (key, said) in before {
             let told = self.routes.iter_mut().find(|(of, told)| *of == key && told.says_nothing());
             if let Some((_, told)) = told.filter(|_| !said.says_nothing()) {
-                *told = said;
+                *told = HeldRoutes { is_known: told.is_known, ..said };
             }
         }
     }

@@ -20,7 +20,7 @@ pub(in crate::store) async fn restore(path: &Path, file: &Path) -> Result<(), Op
     if let Some(there) = [path.clone(), beside(&path, "-wal")].iter().find(|path| path.exists()) {
         return Err(OpenError::Place(format!(
             "{} exists: move the old store away first, each of its files that is there (for end in '' -wal -shm; do mv \
-             {1}$end {1}.old$end; done)",
+             \"{1}$end\" \"{1}.old$end\"; done)",
             there.display(),
             path.display()
         )));

@@ -48,11 +48,28 @@ struct Known {
     /// The newest version that each store has removed because it had expired. Once a reverse pass has made the source
     /// what the target is, those of the target count for both.
     removed: [BTreeMap<Id, Version>; 2],
+    /// The newest version that has expired in the store that was read then: it was the newest for everybody.
+    over: BTreeMap<Id, Version>,
     /// Told once.
     faults: BTreeSet<(&'static str, String)>,
 }
 
 impl Known {
+    fn is_over(&mut self, id: &Id, version: Version) {
+        let newest = self.over.entry(id.clone()).or_default();
+        *newest = version.max(*newest);
+    }
+
+    /// Readers turn to the other store. What has expired in this one need not be there.
+    fn left(&mut self, tenant: &str, store: usize) {
+        let there = self.stores.as_ref().map(|stores| stores[store].dump()).unwrap_or_default();
+        for (id, record) in there {
+            if id.tenant == tenant && !record.is_tombstone() && expiring::is_gone(&record) {
+                self.is_over(&id, record.version);
+            }
+        }
+    }
+
     /// The source has what the target has, and lacks what has expired there.
     fn reversed(&mut self, tenant: &str) {
         let there = self.stores.as_ref().map(|[_, target]| target.dump()).unwrap_or_default();
@@ -99,6 +116,10 @@ pub fn committed(placements: impl Iterator<Item = (String, Placement)>) {
         for (tenant, placement) in placements {
             let before = known.committed.insert(tenant.clone(), placement);
             let had_floor = before.is_some_and(|before| before.floor > Rung::SourceOnly);
+            let read_before = before.and_then(|before| read_at(before.rung));
+            if let Some(store) = read_before.filter(|store| read_at(placement.rung) != Some(*store)) {
+                known.left(&tenant, store);
+            }
             if had_floor && placement.floor == Rung::SourceOnly {
                 known.reversed(&tenant);
             }
@@ -157,6 +178,9 @@ pub fn removed(store: usize, id: &Id, version: Version) {
     KNOWN.with_borrow_mut(|known| {
         let newest = known.removed[store].entry(id.clone()).or_default();
         *newest = version.max(*newest);
+        if known.committed.get(&id.tenant).is_some_and(|at| read_at(at.rung) == Some(store)) {
+            known.is_over(id, version);
+        }
     });
     check(id);
 }
@@ -189,13 +213,11 @@ pub fn check(id: &Id) {
         let newest = *known.newest.get(id)?;
         let [source, target] = known.stores.as_ref()?.each_ref().map(|store| store.peek(id));
         let removed = known.removed.each_ref().map(|removed| removed.get(id).copied().unwrap_or_default());
-        // In the store that is read. Of unknown outcome, perhaps: it has replaced what was acknowledged, and has expired.
-        let gone = read_at(placement.rung).map(|store| {
-            let stored = [&source, &target][store].as_ref();
-            let expired = stored.filter(|record| !record.is_tombstone() && expiring::is_gone(record));
-            expired.map_or(removed[store], |record| record.version.max(removed[store]))
-        });
-        let gone = gone.unwrap_or_default();
+        // Of unknown outcome, perhaps: it has replaced what was acknowledged, and has expired.
+        let read = read_at(placement.rung).and_then(|store| [&source, &target][store].as_ref());
+        let expired = read.filter(|record| !record.is_tombstone() && expiring::is_gone(record));
+        let over = known.over.get(id).copied().unwrap_or_default();
+        let gone = expired.map_or(over, |record| record.version.max(over));
         let is_over = match newest {
             Newest::Version(version) => {
                 let expires_ms = known.expires.get(&(id.clone(), version)).copied();

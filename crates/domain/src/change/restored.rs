@@ -29,7 +29,7 @@ pub struct HeldRoutes {
 
 impl HeldRoutes {
     /// Whether it may read the target, or write it alone.
-    pub fn needs_target(&self) -> bool {
+    fn needs_target(&self) -> bool {
         let routes = self.bands.iter().map(|band| &band.route);
         routes.chain(self.exceptions.iter().map(|(_, route)| route)).any(|route| route.rung >= Rung::Hold)
     }
