@@ -48,25 +48,24 @@ struct Known {
     /// The newest version that each store has removed because it had expired. Once a reverse pass has made the source
     /// what the target is, those of the target count for both.
     removed: [BTreeMap<Id, Version>; 2],
-    /// The newest version that has expired in the store that was read then: it was the newest for everybody.
-    over: BTreeMap<Id, Version>,
+    /// The newest version that has expired in each store while that store decided which write is the newest. The source
+    /// does, but for tenants with writes in the target alone.
+    over: [BTreeMap<Id, Version>; 2],
     /// Told once.
     faults: BTreeSet<(&'static str, String)>,
 }
 
 impl Known {
-    fn is_over(&mut self, id: &Id, version: Version) {
-        let newest = self.over.entry(id.clone()).or_default();
-        *newest = version.max(*newest);
-    }
-
-    /// Readers turn to the other store. What has expired in this one need not be there.
-    fn left(&mut self, tenant: &str, store: usize) {
-        let there = self.stores.as_ref().map(|stores| stores[store].dump()).unwrap_or_default();
-        for (id, record) in there {
-            if id.tenant == tenant && !record.is_tombstone() && expiring::is_gone(&record) {
-                self.is_over(&id, record.version);
-            }
+    /// Everybody goes by a store from now on, and went by the other one before.
+    fn turn_to(&mut self, store: usize, tenant: &str) {
+        let before = 1 - store;
+        let stored = self.stores.as_ref().map(|stores| stores[before].dump()).unwrap_or_default();
+        let expired =
+            stored.into_iter().filter(|(_, record)| !record.is_tombstone() && expiring::is_gone(record));
+        let over = expired.map(|(id, record)| (id, record.version)).chain(self.over[before].clone());
+        for (id, version) in over.filter(|(id, _)| id.tenant == tenant) {
+            let newest = self.over[store].entry(id).or_default();
+            *newest = version.max(*newest);
         }
     }
 
@@ -116,11 +115,12 @@ pub fn committed(placements: impl Iterator<Item = (String, Placement)>) {
         for (tenant, placement) in placements {
             let before = known.committed.insert(tenant.clone(), placement);
             let had_floor = before.is_some_and(|before| before.floor > Rung::SourceOnly);
-            let read_before = before.and_then(|before| read_at(before.rung));
-            if let Some(store) = read_before.filter(|store| read_at(placement.rung) != Some(*store)) {
-                known.left(&tenant, store);
+            let reads_target = |at: Rung| read_at(at) == Some(1);
+            if reads_target(placement.rung) && before.is_some_and(|before| !reads_target(before.rung)) {
+                known.turn_to(1, &tenant);
             }
             if had_floor && placement.floor == Rung::SourceOnly {
+                known.turn_to(0, &tenant);
                 known.reversed(&tenant);
             }
         }
@@ -178,8 +178,11 @@ pub fn removed(store: usize, id: &Id, version: Version) {
     KNOWN.with_borrow_mut(|known| {
         let newest = known.removed[store].entry(id.clone()).or_default();
         *newest = version.max(*newest);
-        if known.committed.get(&id.tenant).is_some_and(|at| read_at(at.rung) == Some(store)) {
-            known.is_over(id, version);
+        let is_target_alone = |at: &Placement| at.floor > Rung::SourceOnly || at.rung == Rung::TargetOnly;
+        let decides = store == 1 || !known.committed.get(&id.tenant).is_some_and(is_target_alone);
+        if decides {
+            let newest = known.over[store].entry(id.clone()).or_default();
+            *newest = version.max(*newest);
         }
     });
     check(id);
@@ -214,10 +217,13 @@ pub fn check(id: &Id) {
         let [source, target] = known.stores.as_ref()?.each_ref().map(|store| store.peek(id));
         let removed = known.removed.each_ref().map(|removed| removed.get(id).copied().unwrap_or_default());
         // Of unknown outcome, perhaps: it has replaced what was acknowledged, and has expired.
-        let read = read_at(placement.rung).and_then(|store| [&source, &target][store].as_ref());
-        let expired = read.filter(|record| !record.is_tombstone() && expiring::is_gone(record));
-        let over = known.over.get(id).copied().unwrap_or_default();
-        let gone = expired.map_or(over, |record| record.version.max(over));
+        let gone = read_at(placement.rung).map(|store| {
+            let stored = [&source, &target][store].as_ref();
+            let expired = stored.filter(|record| !record.is_tombstone() && expiring::is_gone(record));
+            let over = known.over[store].get(id).copied().unwrap_or_default();
+            expired.map_or(over, |record| record.version.max(over))
+        });
+        let gone = gone.unwrap_or_default();
         let is_over = match newest {
             Newest::Version(version) => {
                 let expires_ms = known.expires.get(&(id.clone(), version)).copied();
