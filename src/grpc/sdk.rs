@@ -93,7 +93,7 @@ pub(super) async fn watch(
     // The state of a file may be no base for changes. It shows all the same what its process was told.
     let of = history_id.strip_prefix(NO_BASE).unwrap_or(&history_id);
     let is_genuine = registry.seals().is_genuine(&held_seal, of, known);
-    let known = Known { revision: known, history_id: of.to_owned(), is_ours: of == &*ours, is_genuine };
+    let known = Known { revision: known, history_id: of.to_owned(), is_genuine };
     // Changes to a state of other migrations would leave out what it lacks, and keep what it should not have.
     let is_base = registry.seals().is_of_scope(&held_seal, &ours, held, &who.scope());
     let holds = holds_snapshot || last_revision > 0;

@@ -1,5 +1,7 @@
 //! Which of the two stores.
 
+use cutover_store::spec::{Spec, StoreSpec};
+
 /// One of the two stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Side {
@@ -15,6 +17,14 @@ impl Side {
         match self {
             Self::Source => "source",
             Self::Target => "target",
+        }
+    }
+
+    /// Its section of a spec.
+    pub const fn section(self, spec: &Spec) -> &StoreSpec {
+        match self {
+            Self::Source => &spec.source,
+            Self::Target => &spec.target,
         }
     }
 

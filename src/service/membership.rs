@@ -22,8 +22,6 @@ pub struct Known {
     pub revision: u64,
     /// Of which history.
     pub history_id: String,
-    /// Whether that is this store's.
-    pub is_ours: bool,
     /// Whether this controller, or one on a copy of its store, has sent it.
     pub is_genuine: bool,
 }
@@ -113,9 +111,9 @@ impl Membership {
         known: &Known,
         newest: u64,
     ) -> Result<Option<String>, operate::Error> {
-        let Known { revision, history_id, is_ours, is_genuine } = known;
+        let Known { revision, history_id, is_genuine } = known;
         let holds = format!("instance {} holds revision {revision}", asking.record.instance_id);
-        if *is_ours {
+        if **history_id == *self.registry.state().history_id {
             let is_later = *revision > newest;
             return Ok(is_later.then(|| format!("{holds}, this store is at {newest}: was it restored?")));
         }

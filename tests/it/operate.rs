@@ -116,6 +116,7 @@ async fn a_registration_whose_call_is_dropped_ends_all_the_same() {
     let (guards, _) = Guards::new(registry.clone(), operate.clone(), instances.clone(), ingest.clone());
     let passes = Arc::new(Passes::new(store, registry.clone(), operate.clone(), Vec::new()));
     let guards = Arc::new(guards);
+    let history_id = registry.state().history_id.to_string();
     let membership = Membership { registry, operate, instances: instances.clone(), guards, passes, ingest };
 
     let record = InstanceRecord {
@@ -124,7 +125,7 @@ async fn a_registration_whose_call_is_dropped_ends_all_the_same() {
         incarnation: 1,
         ..InstanceRecord::default()
     };
-    let known = Known { revision: 0, history_id: String::new(), is_ours: true, is_genuine: true };
+    let known = Known { revision: 0, history_id, is_genuine: true };
     let mut call = Box::pin(membership.join(Asking { record, ..Asking::default() }, known));
     let is_pending = poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_pending())).await;
     assert!(is_pending, "the store has not answered");

@@ -32,16 +32,19 @@ async fn serves(controller: &Controller) {
     controller.admin().await.list_migrations(v1::ListMigrationsRequest::default()).await.unwrap();
 }
 
-/// An instance registers with one revision more than the controller has.
-async fn register(controller: &Controller, history_id: &str) -> String {
-    let request = v1::WatchRequest {
-        instance_id: "a".to_owned(),
+/// What every process says.
+fn process(instance_id: &str) -> v1::WatchRequest {
+    v1::WatchRequest {
+        instance_id: instance_id.to_owned(),
         service: "orders-api".to_owned(),
         incarnation: 1,
-        last_revision: 3,
-        history_id: history_id.to_owned(),
         ..Default::default()
-    };
+    }
+}
+
+/// An instance registers with one revision more than the controller has.
+async fn register(controller: &Controller, history_id: &str) -> String {
+    let request = v1::WatchRequest { last_revision: 3, history_id: history_id.to_owned(), ..process("a") };
     let refused = controller.routing().await.watch(request).await.expect_err("refused");
     refused.message().to_owned()
 }
@@ -124,9 +127,6 @@ fn holds(history_id: &str, revision: u64, seal: &str) -> v1::WatchRequest {
         ..Default::default()
     };
     v1::WatchRequest {
-        instance_id: "a".to_owned(),
-        service: "orders-api".to_owned(),
-        incarnation: 1,
         holds_snapshot: true,
         held_revision: revision,
         last_revision: revision,
@@ -135,7 +135,7 @@ fn holds(history_id: &str, revision: u64, seal: &str) -> v1::WatchRequest {
         held_seal: seal.to_owned(),
         held: vec![held],
         version_layout: 1,
-        ..Default::default()
+        ..process("a")
     }
 }
 
@@ -143,13 +143,10 @@ fn holds(history_id: &str, revision: u64, seal: &str) -> v1::WatchRequest {
 async fn state_of(controller: &Controller) -> (String, u64, String) {
     // Soon after a restore only those register that have a slot.
     let who = v1::WatchRequest {
-        instance_id: "looks".to_owned(),
-        service: "orders-api".to_owned(),
-        incarnation: 1,
         holds_snapshot: true,
         writer_slot: Some(1),
         version_layout: 1,
-        ..Default::default()
+        ..process("looks")
     };
     let mut stream = controller.routing().await.watch(who).await.unwrap().into_inner();
     let mut history = String::new();

@@ -11,6 +11,13 @@ pub struct Trigger {
     pub drop: String,
 }
 
+impl Trigger {
+    /// The statements that remove them.
+    pub fn drops(triggers: &[Self]) -> impl Iterator<Item = String> {
+        triggers.iter().filter(|it| !it.drop.is_empty()).map(|it| format!("{};", it.drop))
+    }
+}
+
 /// A trigger that the database has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreatedTrigger {

@@ -157,10 +157,7 @@ pub(super) async fn say(
 
 /// Says which columns a pass does not copy.
 pub(super) fn left_behind(spec: &Spec, side: Side, unmapped: &[String]) -> Option<String> {
-    let store = match side {
-        Side::Source => &spec.source,
-        Side::Target => &spec.target,
-    };
+    let store = side.section(spec);
     let side = side.name();
     let section = match store.types.is_empty() {
         true => format!("[[{side}.columns]]"),

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use cutover_proto::v1;
 use cutover_store::{
-    Store, StoreError, Ttl,
+    Store, StoreError, Trigger, Ttl,
     spec::{Spec, StoreUrl},
 };
 use serde_json::{Value, json};
@@ -15,8 +15,7 @@ use crate::jobs::Stores;
 /// take a removal for a program's deletion.
 pub(in crate::cli) async fn warning(spec: &Spec, store: &dyn Store) -> Result<Option<String>, StoreError> {
     if spec.ttl.is_some() && !store.created_triggers().await?.is_empty() {
-        let drops = store.triggers().into_iter().filter(|it| !it.drop.is_empty());
-        let drops: Vec<String> = drops.map(|it| format!("{};", it.drop)).collect();
+        let drops: Vec<String> = Trigger::drops(&store.triggers()).collect();
         return Ok(Some(format!(
             "it has triggers for programs without the SDK. With ttl, the removal of an expired row would leave a tombstone \
              above newer writes. Stop the programs, then run:\n{}",

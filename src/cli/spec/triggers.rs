@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use cutover_store::{mapping::Dialect, spec::Missing};
+use cutover_store::{Trigger, mapping::Dialect, spec::Missing};
 use serde_json::json;
 
 use super::super::{Global, exit::Failure, out, passes};
@@ -36,10 +36,7 @@ impl Triggers {
             return Err(Failure::refused(what, Vec::new()).into());
         }
         let name = self.side.name();
-        let section = match self.side {
-            Side::Source => &spec.source,
-            Side::Target => &spec.target,
-        };
+        let section = self.side.section(&spec);
         let store = section.open(Missing::Refuse, |name| std::env::var(name).ok()).await;
         let store = store.with_context(|| format!("the {name}"))?;
         let triggers = store.triggers();
@@ -67,8 +64,7 @@ impl Triggers {
         } else {
             "\n-- The programs must not write while these statements run."
         });
-        let drops = triggers.iter().filter(|it| !it.drop.is_empty());
-        drops.for_each(|it| out::line(&format!("{};", it.drop)));
+        Trigger::drops(&triggers).for_each(|drop| out::line(&drop));
         triggers.iter().for_each(|it| out::line(&format!("\n{};", it.create)));
         if is_atomic {
             out::line("\nCOMMIT;");

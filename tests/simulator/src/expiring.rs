@@ -92,6 +92,11 @@ pub fn is_gone(record: &Record) -> bool {
     expires_s.is_none_or(|at_s| at_s.is_some_and(|at_s| 1_000 * at_s <= now_ms))
 }
 
+/// Whether a record is there that may have expired.
+pub fn has_expired(record: &Record) -> bool {
+    !record.is_tombstone() && is_gone(record)
+}
+
 fn number(bytes: &[u8], name: &str) -> Option<u64> {
     match Document::decode(bytes).ok()?.0.get(name)? {
         Attribute::N(number) => number.as_str().parse().ok(),

@@ -59,35 +59,38 @@ impl Known {
     /// Everybody goes by a store from now on, and went by the other one before.
     fn turn_to(&mut self, store: usize, tenant: &str) {
         let before = 1 - store;
-        let stored = self.stores.as_ref().map(|stores| stores[before].dump()).unwrap_or_default();
-        let expired =
-            stored.into_iter().filter(|(_, record)| !record.is_tombstone() && expiring::is_gone(record));
-        let over = expired.map(|(id, record)| (id, record.version)).chain(self.over[before].clone());
-        for (id, version) in over.filter(|(id, _)| id.tenant == tenant) {
-            let newest = self.over[store].entry(id).or_default();
-            *newest = version.max(*newest);
-        }
+        let expired = self.expired_in(before, tenant);
+        let over = of_tenant(&self.over[before], tenant);
+        expired.into_iter().chain(over).for_each(|(id, version)| raise(&mut self.over[store], id, version));
     }
 
     /// The source has what the target has, and lacks what has expired there.
     fn reversed(&mut self, tenant: &str) {
-        let there = self.stores.as_ref().map(|[_, target]| target.dump()).unwrap_or_default();
-        let there =
-            there.into_iter().filter(|(_, record)| !record.is_tombstone() && expiring::is_gone(record));
-        let [source, target] = &mut self.removed;
-        let mut gone: BTreeMap<Id, Version> = target.clone();
-        for (id, record) in there {
-            let newest = gone.entry(id).or_default();
-            *newest = record.version.max(*newest);
-        }
-        gone.retain(|id, _| id.tenant == tenant);
+        let mut gone = of_tenant(&self.removed[1], tenant);
+        self.expired_in(1, tenant).into_iter().for_each(|(id, version)| raise(&mut gone, id, version));
+        let source = &mut self.removed[0];
         // What the source alone has had was never the newest.
         source.retain(|id, version| id.tenant != tenant || gone.get(id).is_some_and(|gone| gone >= version));
-        for (id, version) in gone {
-            let newest = source.entry(id).or_default();
-            *newest = version.max(*newest);
-        }
+        gone.into_iter().for_each(|(id, version)| raise(source, id, version));
     }
+
+    /// What a store still has of a tenant although it may have expired.
+    fn expired_in(&self, store: usize, tenant: &str) -> BTreeMap<Id, Version> {
+        let stored = self.stores.as_ref().map(|stores| stores[store].dump()).unwrap_or_default();
+        let expired = stored.into_iter().filter(|(id, it)| id.tenant == tenant && expiring::has_expired(it));
+        expired.map(|(id, record)| (id, record.version)).collect()
+    }
+}
+
+fn of_tenant(versions: &BTreeMap<Id, Version>, tenant: &str) -> BTreeMap<Id, Version> {
+    let of_tenant = versions.iter().filter(|(id, _)| id.tenant == tenant);
+    of_tenant.map(|(id, version)| (id.clone(), *version)).collect()
+}
+
+/// Keeps the newest version of a record.
+fn raise(versions: &mut BTreeMap<Id, Version>, id: Id, version: Version) {
+    let newest = versions.entry(id).or_default();
+    *newest = version.max(*newest);
 }
 
 /// A write that was acknowledged.
@@ -176,13 +179,11 @@ pub fn expires(id: &Id, version: Version, at_ms: Option<u64>) {
 /// A store has removed a record that had expired. Nobody need have acknowledged that write.
 pub fn removed(store: usize, id: &Id, version: Version) {
     KNOWN.with_borrow_mut(|known| {
-        let newest = known.removed[store].entry(id.clone()).or_default();
-        *newest = version.max(*newest);
+        raise(&mut known.removed[store], id.clone(), version);
         let is_target_alone = |at: &Placement| at.floor > Rung::SourceOnly || at.rung == Rung::TargetOnly;
         let decides = store == 1 || !known.committed.get(&id.tenant).is_some_and(is_target_alone);
         if decides {
-            let newest = known.over[store].entry(id.clone()).or_default();
-            *newest = version.max(*newest);
+            raise(&mut known.over[store], id.clone(), version);
         }
     });
     check(id);
@@ -219,7 +220,7 @@ pub fn check(id: &Id) {
         // Of unknown outcome, perhaps: it has replaced what was acknowledged, and has expired.
         let gone = read_at(placement.rung).map(|store| {
             let stored = [&source, &target][store].as_ref();
-            let expired = stored.filter(|record| !record.is_tombstone() && expiring::is_gone(record));
+            let expired = stored.filter(|record| expiring::has_expired(record));
             let over = known.over[store].get(id).copied().unwrap_or_default();
             expired.map_or(over, |record| record.version.max(over))
         });

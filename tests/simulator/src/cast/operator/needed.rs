@@ -29,12 +29,15 @@ impl Desk {
         let Some(advice) = Advice::of(&need.action) else { return calm::helpless(&need) };
         calm::act(&need, &advice, &status);
         let is_told_to_write = need.action.starts_with("write or delete once with an SDK");
-        if let Err(refused) = self.follow_advice(advice, is_told_to_write).await {
+        if is_told_to_write && matches!(advice, Advice::Pass(_)) {
+            calm::write_what_differs();
+        }
+        if let Err(refused) = self.follow_advice(advice).await {
             calm::refused(reasons(&refused));
         }
     }
 
-    async fn follow_advice(&mut self, advice: Advice, is_told_to_write: bool) -> Result<(), Box<Status>> {
+    async fn follow_advice(&mut self, advice: Advice) -> Result<(), Box<Status>> {
         let (mutation, key) = (self.mutation(), KEY.to_owned());
         let what = format!("{advice:?}");
         let answer = match advice {
@@ -43,9 +46,6 @@ impl Desk {
                 return Ok(());
             }
             Advice::Pass(_) | Advice::Repair => {
-                if is_told_to_write && advice != Advice::Repair {
-                    calm::write_what_differs();
-                }
                 match advice {
                     // They know what somebody else has written to the target, and that it has to go.
                     Advice::Pass(v1::PassKind::Verify) if play::foreign::is_left() => play::want_repair(),
