@@ -173,7 +173,9 @@ fn misled(advice: &Advice, status: &v1::Status, migration: &Migration) -> Option
         }
         Advice::Pass(v1::PassKind::Reverse) => {
             let raised = || migration.placements().filter(|placement| placement.floor > Rung::SourceOnly);
-            let is_refused = raised().any(|placement| placement.rung == Rung::TargetOnly);
+            // Whoever works on one that is under way is not asked where tenants are by now.
+            let joins = document.jobs.iter().any(|job| job.kind == PassKind::Reverse);
+            let is_refused = !joins && raised().any(|placement| placement.rung == Rung::TargetOnly);
             unless(raised().count() > 0 && !is_refused, "it would be refused")
         }
         Advice::Pass(_) => {
@@ -249,7 +251,9 @@ pub(super) fn until() -> Time {
 pub(super) fn all_have_arrived() -> bool {
     let Some((at, status)) = with(|stage| stage.status.clone()) else { return false };
     let is_fresh = world::now() - at < 4 * S && with(|stage| at > stage.plan.quiet_from);
-    let goes_on = status.plan.as_ref().is_some_and(is_running) || people::is_working();
+    // A step that nothing keeps waiting is taken within a second.
+    let is_ramping = status.migration.as_ref().is_some_and(|it| it.state() == v1::State::Ramping);
+    let goes_on = is_ramping || status.plan.as_ref().is_some_and(is_running) || people::is_working();
     is_fresh && status.settled && status.waiting.is_empty() && !goes_on
 }
 
