@@ -73,7 +73,7 @@ pub(super) struct Socket {
     /// Device and inode.
     identity: (u64, u64),
     /// Locked while this process lives: a file that is left behind has no lock.
-    _lock: fs::File,
+    lock: fs::File,
 }
 
 impl Listener {
@@ -164,7 +164,7 @@ impl Unix {
         fs::rename(&fresh, path).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let listener = UnixListener::from_std(listener).map_err(failed)?;
-        Ok(Self { listener, socket: Socket { path: path.to_owned(), identity, _lock: lock } })
+        Ok(Self { listener, socket: Socket { path: path.to_owned(), identity, lock } })
     }
 }
 
@@ -178,6 +178,8 @@ impl Drop for Socket {
         if identity(&self.path).is_ok_and(|found| found == self.identity) {
             let _ = fs::remove_file(&self.path);
         }
+        // A child that is being started may have the open file, too, until its program begins.
+        _ = self.lock.unlock();
     }
 }
 
@@ -194,6 +196,8 @@ mod tests {
         let mode_of = || fs::metadata(&path).expect("there").permissions().mode() & 0o777;
         assert_eq!(mode_of(), 0o600);
         assert!(matches!(bind(0o600).await.err(), Some(ListenError::Taken(_))));
+        let Listener::Unix(Unix { socket, .. }) = &first else { unreachable!("it has a path") };
+        let inherited = socket.lock.try_clone().expect("a copy, as a child has that is being started");
         drop(first);
         assert!(!path.exists());
 
@@ -201,6 +205,8 @@ mod tests {
         drop(StdUnixListener::bind(&path).expect("bound"));
         let second = bind(0o660).await.expect("bound");
         assert_eq!(mode_of(), 0o660);
+        drop(inherited);
+        assert!(matches!(bind(0o600).await.err(), Some(ListenError::Taken(_))));
         drop(second);
 
         let other = StdUnixListener::bind(&path).expect("bound");

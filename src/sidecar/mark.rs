@@ -71,6 +71,13 @@ impl Mark {
     }
 }
 
+impl Drop for Mark {
+    fn drop(&mut self) {
+        // A child that is being started may have the open file, too, until its program begins.
+        _ = self.file.unlock();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,10 +91,13 @@ mod tests {
         assert_eq!(left, Duration::ZERO);
         first.set(Duration::from_secs(7)).expect("written");
         assert!(matches!(take(), Err(MarkError::Taken(_))), "the first one lives");
-        // Killed.
+        // Killed, while a child that was being started had the file as well.
+        let inherited = first.file.try_clone().expect("a copy");
         drop(first);
         let (second, left) = take().expect("free");
         assert_eq!(left, Duration::from_secs(7));
+        drop(inherited);
+        assert!(matches!(take(), Err(MarkError::Taken(_))), "the second one lives");
         second.set(Duration::from_millis(200)).expect("written");
         second.clear().expect("a clean end");
         drop(second);

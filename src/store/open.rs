@@ -109,7 +109,14 @@ pub fn shown_store(url: &str) -> Cow<'_, str> {
 /// A controller's claim to a file. It ends when dropped, or with its process.
 #[derive(Debug)]
 pub struct Hold {
-    _lock: Option<std::fs::File>,
+    lock: Option<std::fs::File>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // A child that is being started may have the open file, too, until its program begins.
+        _ = self.lock.as_ref().map(std::fs::File::unlock);
+    }
 }
 
 /// Claims a file for this controller, before anything is read or written; a second controller is refused. Stores that
@@ -119,12 +126,12 @@ pub fn hold_store(url: &str, holder: &str) -> Result<Hold, OpenError> {
         #[cfg(feature = "sqlite")]
         Some(("sqlite", path)) => {
             let path = sqlite::check_place(path.as_ref())?;
-            Ok(Hold { _lock: Some(sqlite::hold(&path, holder)?) })
+            Ok(Hold { lock: Some(sqlite::hold(&path, holder)?) })
         }
         // Opening it reports what is wrong.
         _ => {
             _ = holder;
-            Ok(Hold { _lock: None })
+            Ok(Hold { lock: None })
         }
     }
 }
@@ -143,5 +150,24 @@ pub async fn restore_store(url: &str, file: &Path) -> Result<(), OpenError> {
                  docs/guides/replicas.md"
             )))
         }
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_free_again_although_a_child_that_is_being_started_has_it_open() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let url = format!("sqlite:{}", dir.path().join("cutover.db").display());
+        let first = hold_store(&url, "first").expect("free");
+        let inherited = first.lock.as_ref().map(|lock| lock.try_clone().expect("a copy"));
+        drop(first);
+        let second = hold_store(&url, "second").expect("free again");
+        drop(inherited);
+        let refused = hold_store(&url, "third").expect_err("taken").to_string();
+        assert!(refused.contains("second"), "{refused}");
+        drop(second);
     }
 }

@@ -23,7 +23,7 @@ const HOLDERS_MAX: usize = 512;
 /// Held while a process uses a file: two processes that start from one would write with one slot.
 #[derive(Debug)]
 pub struct FileLock {
-    _file: File,
+    file: File,
     predecessors: Vec<v1::Process>,
 }
 
@@ -62,12 +62,19 @@ impl FileLock {
             tracing::warn!(%error, "could not note who uses {}: ramps may wait longer", path.display());
             Vec::new()
         });
-        Ok(Self { _file: file, predecessors })
+        Ok(Self { file, predecessors })
     }
 
     /// The processes that held this lock before. They have ended.
     pub fn predecessors(&self) -> &[v1::Process] {
         &self.predecessors
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // A child that is being started may have the open file, too, until its program begins.
+        _ = self.file.unlock();
     }
 }
 
@@ -109,4 +116,22 @@ fn here(file: &File) -> io::Result<Option<Held>> {
 #[cfg(not(unix))]
 fn here(_: &File) -> io::Result<Option<Held>> {
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_free_again_although_a_child_that_is_being_started_has_it_open() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let take = |incarnation| FileLock::take(&dir.path().join("snapshot"), "one", incarnation);
+        let first = take(1).expect("free");
+        let inherited = first.file.try_clone().expect("a copy");
+        drop(first);
+        let second = take(2).expect("free again");
+        assert_eq!(second.predecessors().len(), 1);
+        drop(inherited);
+        assert!(matches!(take(3), Err(PersistedError::InUse(_))), "the second one uses it");
+    }
 }
