@@ -5,7 +5,7 @@ import { RollbackWould } from './rollback.js';
 import { rung, subject } from './words.js';
 
 function headline(error, isDry) {
-  if (error.code === 'ABORTED') return 'Somebody else changed it in the meantime. Close this, look again, and repeat it.';
+  if (error.code === 'ABORTED') return 'It changed in the meantime, so nothing was done. Look at what would happen now, and press the button again.';
   if (!error.isUnknown) return 'Refused';
   return isDry ? 'The controller does not say what would happen. Asking again.' : 'It is not known whether this was done. Press the button again: it is done at most once.';
 }

@@ -11,7 +11,10 @@ export function acts(page, world) {
     const name = dialog().getByLabel('Your name');
     if (await name.isVisible()) await name.fill('ada');
     await dialog().getByLabel('Reason', { exact: true }).fill(reason);
-    await dialog().getByRole('button', { name: verb, exact: true }).click();
+    const press = dialog().getByRole('button', { name: verb, exact: true });
+    await press.click();
+    // It ends, shows what followed, or says why not.
+    await press.waitFor({ state: 'hidden' }).catch(async () => { throw new Error(`${verb}: ${await dialog().innerText()}`); });
   };
 
   const setShares = async (shares, wait) => {

@@ -110,6 +110,8 @@ test('a plan waits for approval, which is a click', async () => {
   - { stage: target-first, percent: 100, bake: 1h, approval: true }
 `);
   await world.cli('plan', 'apply', 'orders', 'ramp.yaml', '--reason', 'CHG-4711');
+  // That it has settled is a change as well, and what a dialog shows is about one revision.
+  await world.eventually('step 2 has settled', async () => Number((await world.status('orders')).plan.taken[1]?.settled_at_ms) > 0);
   await button('Approve step 3').last().click();
   await confirm('Approve step 3', 'the passes are clean');
   await world.settled('orders', { RUNG_TARGET_FIRST: ALL / 2 });
