@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cutover_core::routing::Mutation;
 
 use super::{
-    Admitted, Asking, Dead, Fenced, Guards, Instances, Operate, Passes, RegisterError, Registration,
+    Admitted, Asking, Dead, Entry, Fenced, Guards, Instances, Operate, Passes, RegisterError, Registration,
     Registry, Who,
     operate::{self, RequestMeta},
 };
@@ -84,7 +84,7 @@ impl Membership {
                 self.instances.note_unproven(&refused.to_string());
                 return Err(refused);
             }
-            self.operate.begin_history(why).await?;
+            self.operate.begin_history(why, &known.history_id).await?;
             return Err(JoinError::PutBack);
         }
         let state = self.registry.state();
@@ -118,14 +118,25 @@ impl Membership {
             return Ok(is_later.then(|| format!("{holds}, this store is at {newest}: was it restored?")));
         }
         // What is held already has to be confirmed anyway.
-        let is_open =
-            self.registry.state().entries().any(|entry| entry.migration.document.restored.is_none());
-        if !*is_genuine || !is_open || self.operate.descends_from(history_id).await? {
+        let is_open = |entry: &&Arc<Entry>| entry.migration.document.restored.is_none();
+        let are_open = self.registry.state().entries().any(|entry| is_open(&entry));
+        if !*is_genuine || !are_open || self.operate.descends_from(history_id).await? {
             return Ok(None);
         }
-        Ok(Some(format!(
+        let why = format!(
             "{holds} of a copy of this store: either a restore left this one behind, or the copy was in use for a while"
-        )))
+        );
+        if !self.registry.has_met(history_id) {
+            return Ok(Some(why));
+        }
+        // A latecomer of a mistake that was confirmed. It is told the state of this store, unless that lacks its writes.
+        let state = self.registry.state();
+        let beyond = asking.routes.iter().find(|(key, held)| {
+            state.entry_of(key).filter(is_open).is_some_and(|entry| held.goes_beyond(&entry.migration))
+        });
+        Ok(beyond.map(|(key, _)| {
+            format!("{why}. It has tenants of {key} with writes in the target alone, and this store does not know that")
+        }))
     }
 
     /// Records that a process is about to end. Does nothing for an unknown one, nor for one that the holder of this

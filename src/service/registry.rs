@@ -109,9 +109,16 @@ pub struct Registry {
     steady: Arc<Steady>,
     under_way: UnderWay,
     seals: Seals,
+    /// See [`InstanceRecord::history`].
+    met: HashSet<String>,
 }
 
 impl Registry {
+    /// Whether the store has met this history by name, whatever it knows of it.
+    pub fn has_met(&self, history_id: &str) -> bool {
+        self.met.contains(history_id)
+    }
+
     /// Proves which states were sent.
     pub const fn seals(&self) -> &Seals {
         &self.seals
@@ -127,8 +134,10 @@ impl Registry {
         let stored = store.snapshot().await?;
         let mut routing = Snapshot::empty(stored.revision);
         let mut entries = HashMap::new();
+        let (histories, instances): (Vec<_>, Vec<_>) =
+            stored.instances.into_iter().partition(|record| record.history_of().is_some());
         let (callers, instances): (Vec<_>, Vec<_>) =
-            stored.instances.into_iter().partition(|record| record.callers_of().is_some());
+            instances.into_iter().partition(|record| record.callers_of().is_some());
         let of_none = forget_callers_of_none(&*store, &callers, &stored.migrations).await?;
         let asked: HashSet<&str> = callers.iter().filter_map(InstanceRecord::callers_of).collect();
         for migration in stored.migrations {
@@ -158,6 +167,7 @@ impl Registry {
             steady,
             under_way: UnderWay::default(),
             seals: Seals::new(stored.seal_key),
+            met: histories.iter().filter_map(InstanceRecord::history_of).map(str::to_owned).collect(),
         };
         let kept = Kept {
             instances,

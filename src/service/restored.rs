@@ -24,29 +24,39 @@ impl Operate {
         let keys = self.hold_all(why, put_back).await?;
         // Whoever asked after the backup may still have an answer, even if this process restarts.
         let callers = keys.iter().map(InstanceRecord::callers);
+        // What is held already has no event of this history. Another one may follow it before anybody confirms.
+        let began = InstanceRecord::history(&self.registry.state().history_id);
         let held = Upkeep {
             // And whoever registered after it has a slot, even if it is confirmed by then.
-            put_instances: callers.chain([InstanceRecord::all_free_slots_rest()]).collect(),
+            put_instances: callers.chain([InstanceRecord::all_free_slots_rest(), began]).collect(),
             forget_restored: true,
             ..Upkeep::default()
         };
         Ok(self.store.keep(&held).await?)
     }
 
-    /// Called when an instance registers with a state that this store never had: its file must have been copied or put
-    /// back. Gives the store another history, because others may understand something
+    /// Called when an instance registers with a state of `history_id` that this store never had: its file must have been
+    /// copied or put back. Gives the store another history, because others may understand something
     /// else by these revisions. The controller has to start anew, and then holds every migration. Not before: each hold
     /// is a revision, and with as many as the instance holds nobody would notice any more.
-    pub async fn begin_history(self: &Arc<Self>, why: String) -> Result<(), operate::Error> {
+    pub async fn begin_history(
+        self: &Arc<Self>,
+        why: String,
+        history_id: &str,
+    ) -> Result<(), operate::Error> {
         tracing::error!(why, "this store is older than what an instance holds");
         let operate = self.clone();
+        let begins = Upkeep {
+            put_instances: vec![InstanceRecord::history(history_id)],
+            begin_history: Some(why.clone()),
+            ..Upkeep::default()
+        };
         let begun = async move {
             let mut put_back = operate.put_back.lock().await;
             if put_back.is_some() {
                 return Ok(());
             }
-            match operate.store.keep(&Upkeep { begin_history: Some(why.clone()), ..Upkeep::default() }).await
-            {
+            match operate.store.keep(&begins).await {
                 // If it was not done, the instance is back soon.
                 Ok(()) | Err(store::Error::Unknown(_)) => {}
                 Err(error) => return Err(error.into()),

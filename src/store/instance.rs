@@ -40,6 +40,9 @@ pub struct InstanceRecord {
     /// Its right to act has expired; migrations with a fence no longer wait for it.
     #[serde(default)]
     pub counted_out: bool,
+    /// Another process with its id has run at the same time, so that one more does not show that it has ended.
+    #[serde(default)]
+    pub shares_id: bool,
     /// If it is parked: the reading of the steady clock when it was last heard. 0: unknown.
     #[serde(default)]
     pub heard_ms: u64,
@@ -55,6 +58,8 @@ pub struct InstanceRecord {
 const CALLERS: &str = "#callers:";
 /// The same for [`InstanceRecord::resting`].
 const RESTING: &str = "#slot:";
+/// The same for [`InstanceRecord::history`].
+const HISTORY: &str = "#history:";
 
 impl InstanceRecord {
     /// Represents all callers that ever asked for a decision of a migration over the network: after a restart
@@ -85,6 +90,17 @@ impl InstanceRecord {
     /// Whether the record represents slots that rest.
     pub fn is_resting(&self) -> bool {
         self.instance_id.starts_with(RESTING)
+    }
+
+    /// Represents a history that is not this store's, and that it may have no event of: one that began here before another,
+    /// or one by which a process came.
+    pub fn history(history_id: &str) -> Self {
+        Self { instance_id: format!("{HISTORY}{history_id}"), ..Self::default() }
+    }
+
+    /// The history, if the record represents one.
+    pub fn history_of(&self) -> Option<&str> {
+        self.instance_id.strip_prefix(HISTORY)
     }
 
     /// A name that no other process has.

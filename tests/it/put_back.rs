@@ -167,13 +167,21 @@ async fn restored(store: &MemoryStore, history_id: &str) -> (Arc<MemoryStore>, (
     let controller = Controller::start_on(restored.clone()).await;
     let told = state_of(&controller).await;
     controller.stop().await;
-    for name in ["customers", "orders"] {
-        let state = restored.snapshot().await.unwrap();
-        let migration = restored.migration(&key(name)).unwrap();
-        let confirm = Change::ConfirmRestore(Confirmation::default());
-        restored.commit(&commit(Some(&migration), &key(name), &confirm, state.revision + 1)).await.unwrap();
-    }
+    confirm(&restored).await;
     (restored, told)
+}
+
+async fn confirm(store: &MemoryStore) {
+    for name in ["customers", "orders"] {
+        let revision = store.snapshot().await.unwrap().revision + 1;
+        let migration = store.migration(&key(name)).unwrap();
+        let confirm = Change::ConfirmRestore(Confirmation::default());
+        store.commit(&commit(Some(&migration), &key(name), &confirm, revision)).await.unwrap();
+    }
+}
+
+fn why_held(store: &MemoryStore, name: &str) -> Option<String> {
+    store.migration(&key(name)).unwrap().document.restored.clone()
 }
 
 #[tokio::test]
@@ -224,6 +232,46 @@ async fn a_file_that_a_restore_left_behind_is_noticed() {
     // It is held already, so the same says nothing new.
     next.routing().await.watch(holds("third", *revision, seal)).await.expect("it registers");
     next.stop().await;
+
+    // Once it is confirmed, whoever comes late is told the state, unless only the target has its writes.
+    confirm(&second).await;
+    let controller = Controller::start_on(second.clone()).await;
+    controller.routing().await.watch(silent("third")).await.expect("it is known by name");
+    controller.routing().await.watch(holds("third", *revision, seal)).await.expect_err("noticed");
+    assert!(matches!(controller.ended().await, Error::PutBack(_)));
+    let next = Controller::start_on(second.clone()).await;
+    serves(&next).await;
+    let why = why_held(&second, "customers").expect("it is held");
+    assert!(why.contains("tenants of orders with writes in the target alone"), "{why}");
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn a_history_of_which_nothing_was_committed_is_known_all_the_same() {
+    let (store, history_id) = copied().await;
+    let controller = Controller::start_on(store.clone()).await;
+    register(&controller, &history_id).await;
+    controller.ended().await;
+    let held = Controller::start_on(store.clone()).await;
+    let (begun, revision, seal) = state_of(&held).await;
+    held.stop().await;
+    // Everything is on hold when the next history begins, and the one after that.
+    for _ in 0..2 {
+        let controller = Controller::start_on(store.clone()).await;
+        let (history_id, ..) = state_of(&controller).await;
+        let claims = v1::WatchRequest { last_revision: 99, history_id, ..process("a") };
+        controller.routing().await.watch(claims).await.expect_err("noticed");
+        controller.ended().await;
+        let next = Controller::start_on(store.clone()).await;
+        serves(&next).await;
+        next.stop().await;
+    }
+    confirm(&store).await;
+    let controller = Controller::start_on(store.clone()).await;
+    let told = v1::WatchRequest { held: Vec::new(), ..holds(&begun, revision, &seal) };
+    controller.routing().await.watch(told).await.expect("it is one of this store's");
+    assert_eq!(why_held(&store, "orders"), None);
+    controller.stop().await;
 }
 
 #[tokio::test]

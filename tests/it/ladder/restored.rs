@@ -262,6 +262,50 @@ fn tenants_that_differ_from_their_bucket_have_to_be_named() {
 }
 
 #[test]
+fn who_has_writes_in_the_target_alone_of_which_a_confirmed_store_does_not_know_is_noticed() {
+    let confirmed = |said_ppm: u32| {
+        let mut world = World::restored([None, None, Some(PPM), None]);
+        assert!(world.change(&confirm(said_ppm)));
+        world.migration
+    };
+    // 10 % at target-only, as held by an instance.
+    let at = |rung: Rung| HeldRoutes {
+        bands: vec![
+            Band { upto_ppm: 100_000, route: route(rung) },
+            Band { upto_ppm: PPM, route: route(Rung::Dual) },
+        ],
+        ..held()
+    };
+    assert!(at(Rung::TargetOnly).goes_beyond(&confirmed(0)));
+    assert!(at(Rung::TargetOnly).goes_beyond(&confirmed(99_999)), "of some of them only");
+    assert!(!at(Rung::TargetOnly).goes_beyond(&confirmed(100_000)));
+    assert!(!at(Rung::TargetFirst).goes_beyond(&confirmed(0)), "their writes are in both");
+    assert!(!at(Rung::Hold).goes_beyond(&confirmed(0)));
+    let mut floored = at(Rung::TargetFirst);
+    floored.bands[0].route.no_fallback = true;
+    assert!(floored.goes_beyond(&confirmed(0)));
+    let other = HeldRoutes { salt: "another".to_owned(), ..at(Rung::TargetOnly) };
+    assert!(other.goes_beyond(&confirmed(PPM)), "another migration of this name");
+
+    // One tenant that differs from its bucket, there or here.
+    let low = name(at_bucket(|bucket| bucket < 100_000));
+    let named = |rung: Rung| vec![(low.clone(), route(rung))];
+    let alone = HeldRoutes { exceptions: named(Rung::TargetOnly), ..at(Rung::Dual) };
+    assert!(alone.goes_beyond(&confirmed(0)) && !alone.goes_beyond(&confirmed(100_000)));
+    let mut migration = confirmed(100_000);
+    let row = TenantRow { pin: None, ceiling: None, placement: Placement::START, overridden: 0 };
+    let rows = [(low.clone(), row)].into_iter().collect();
+    migration = Migration::new(migration.revision, (*migration.document).clone(), rows);
+    assert!(at(Rung::TargetOnly).goes_beyond(&migration));
+    let except = HeldRoutes { exceptions: named(Rung::Dual), ..at(Rung::TargetOnly) };
+    assert!(!except.goes_beyond(&migration));
+    let mut document = (*confirmed(0).document).clone();
+    document.finished_at_ms = Some(1);
+    let finished = Migration::new(1, document, Default::default());
+    assert!(!at(Rung::TargetOnly).goes_beyond(&finished), "everybody is at target-only");
+}
+
+#[test]
 fn a_finished_migration_is_held_as_well_and_none_is_deleted() {
     let mut world = World::restored([None, None, Some(PPM), None]);
     assert_eq!(world.unmet(&Change::Delete(Deletion::default())), [Gate::Restored]);

@@ -6,7 +6,8 @@ use cutover_core::routing::{Band, PPM, Route, Rung, bucket};
 
 use super::{Confirmation, Context, Draft, Refusal, passes::RESIDUAL_MS};
 use crate::{
-    Document, Gate, Key, Placement, Tenant, TenantRow, Unmet, Violation, barrier::what_to_do, percent,
+    Document, Gate, Key, Migration, Placement, Tenant, TenantRow, Unmet, Violation, barrier::what_to_do,
+    percent,
 };
 
 /// Tenants that the history names.
@@ -32,6 +33,30 @@ impl HeldRoutes {
     fn needs_target(&self) -> bool {
         let routes = self.bands.iter().map(|band| &band.route);
         routes.chain(self.exceptions.iter().map(|(_, route)| route)).any(|route| route.rung >= Rung::Hold)
+    }
+
+    /// Whether tenants may have writes in the target alone by it, of whom this migration does not know that.
+    pub fn goes_beyond(&self, migration: &Migration) -> bool {
+        let document = &*migration.document;
+        let is_other = self.salt != document.salt;
+        let is_unknown =
+            |route: Route, at: &Placement| route.is_in_target_alone() && (is_other || !has_floor(at));
+        let of_bucket = |bucket: u32| {
+            self.bands.iter().find(|band| bucket < band.upto_ppm).map_or(Route::DEFAULT, |band| band.route)
+        };
+        let of_tenant = |tenant: &Tenant| {
+            let named = self.exceptions.iter().find(|(named, _)| named == tenant).map(|(_, route)| *route);
+            named.unwrap_or_else(|| of_bucket(bucket(&self.salt, tenant.as_str())))
+        };
+        let ends: Vec<u32> = self.bands.iter().map(|band| band.upto_ppm).collect();
+        let mut pieces = document.bands.pieces(&ends);
+        let named = self.exceptions.iter().map(|(tenant, _)| tenant).chain(migration.tenants.keys());
+        // Of a finished one everybody was at target-only.
+        document.finished_at_ms.is_none()
+            && (pieces.any(|(from, _, at)| is_unknown(of_bucket(from), &at))
+                || named
+                    .into_iter()
+                    .any(|tenant| is_unknown(of_tenant(tenant), &migration.placement(tenant))))
     }
 
     /// Whether it is told only to wait, and so does not know where tenants are.
