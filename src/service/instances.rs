@@ -205,7 +205,7 @@ impl Instances {
         let mut live = self.live();
         let who = live.who(instance_id, incarnation)?;
         let live::Acknowledged { news, put } = live.acknowledge(&who, said, Instant::now())?;
-        if let Some(record) = put {
+        for record in put {
             // If it fails: after a restart the controller waits for it until it is back, which is safe.
             drop(self.put(&live, &record));
         }

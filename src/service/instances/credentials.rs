@@ -105,11 +105,13 @@ impl Live {
             && (heard.contested || would_be_refused())
     }
 
-    /// Whether another process with its id is connected, by the same token, so that it has ended. One that may run and be
-    /// refused has not.
+    /// Whether another process with its id is connected, by the same token, which began after it was last heard, so that it has
+    /// ended. One that may run and be refused has not, nor one that shares its id with another by mistake.
     pub(super) fn is_replaced(&self, who: &Who, heard: &Heard, now: Instant) -> bool {
         let token = |heard: &Heard| heard.record.credential.as_ref().map(|it| it.token.clone());
         let of = token(heard);
-        !self.is_refused(heard, now) && self.connected_as(who).any(|other| of.is_none() || token(other) == of)
+        let follows = |other: &Heard| other.began.is_some_and(|began| heard.at <= began);
+        let replaces = |other: &Heard| follows(other) && (of.is_none() || token(other) == of);
+        !heard.record.shares_id && !self.is_refused(heard, now) && self.connected_as(who).any(replaces)
     }
 }

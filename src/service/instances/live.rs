@@ -1,6 +1,7 @@
 //! The members, what each has acknowledged, and until when each may act. Pure: `now` is an argument.
 
 mod leaving;
+mod shared;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -84,7 +85,7 @@ pub(super) struct Acknowledged {
     /// Whether it acknowledges more than the previous one.
     pub(super) news: bool,
     /// To be made durable when there is time.
-    pub(super) put: Option<InstanceRecord>,
+    pub(super) put: Vec<InstanceRecord>,
 }
 
 /// Changes that are due.
@@ -179,6 +180,7 @@ impl Live {
             self.slots.count_for(&record);
             record.fence_heard = heard.record.fence_heard.max(fence_heard);
             record.admission = heard.record.admission;
+            record.shares_id = heard.record.shares_id;
             let differs = readmitted || heard.record != record;
             if readmitted {
                 record.admission = heard.admit();
@@ -279,8 +281,10 @@ impl Live {
         if self.may_be_behind(heard, admission, now) {
             return None;
         }
+        let mut put = self.share_id(who);
         let heard = self.members.get_mut(who)?;
         (heard.at, heard.contested) = (now, false);
+        heard.reported = Some(now);
         let news = received > heard.received || applied > heard.applied;
         // A reconnected instance may receive older revisions first; what it acknowledged remains true.
         heard.received = heard.received.max(received);
@@ -291,7 +295,10 @@ impl Live {
         if is_fenced {
             heard.record.fence_heard = applied;
         }
-        Some(Acknowledged { news, put: is_fenced.then(|| heard.record.clone()) })
+        if is_fenced {
+            put.push(heard.record.clone());
+        }
+        Some(Acknowledged { news, put })
     }
 
     /// The process is about to end. If it leaves a file it stays a member until that has expired.

@@ -62,6 +62,10 @@ pub(super) struct Heard {
     pub(super) fenced: u64,
     /// When it was last heard. Its own lease began earlier.
     pub(super) at: Instant,
+    /// When it registered first. `None`: before this controller started.
+    pub(super) began: Option<Instant>,
+    /// When this controller had its last report or, before the first one, its registration.
+    pub(super) reported: Option<Instant>,
     /// Age of its file at that time. Only of one that was parked when the controller started.
     pub(super) before: Duration,
     /// Whether the store has it.
@@ -107,6 +111,8 @@ impl Heard {
             applied: 0,
             fenced: 0,
             at,
+            began: None,
+            reported: None,
             durable: true,
             streams: 0,
             membership: rand::random(),
@@ -128,6 +134,8 @@ impl Heard {
             applied: acknowledged,
             fenced: 0,
             at,
+            began: Some(at),
+            reported: Some(at),
             durable: false,
             streams: 0,
             membership: rand::random(),

@@ -5,6 +5,7 @@ mod durable;
 mod files;
 mod lost;
 mod newcomers;
+mod shared;
 mod slots;
 
 use std::time::Duration;
@@ -220,8 +221,8 @@ fn a_restarted_controller_knows_who_has_heard_of_a_fence() {
     let (mut world, document) = (World::new(), document(5_000));
     let (one, ..) = world.register(asking("one", 1));
     let acknowledged = world.live.acknowledge(&one, &said(7), world.now).expect("a member");
-    let record = acknowledged.put.expect("to be made durable");
-    assert!(world.live.acknowledge(&one, &said(7), world.now).expect("a member").put.is_none(), "once");
+    let record = acknowledged.put.into_iter().next().expect("to be made durable");
+    assert!(world.live.acknowledge(&one, &said(7), world.now).expect("a member").put.is_empty(), "once");
     world.live = Live::new(vec![record], world.now, world.steady_ms);
     assert_eq!(world.fleet(&document).settled(99), 0, "nothing is acknowledged yet");
     world.pass(LEASE + DRAIN);

@@ -131,7 +131,7 @@ impl Play {
         match self.world.live.acknowledge(who, &said, self.world.now) {
             Some(acknowledged) => {
                 process.acts_since = Some(self.world.now);
-                self.queue.extend(acknowledged.put.map(Pending::Put));
+                self.queue.extend(acknowledged.put.into_iter().map(Pending::Put));
             }
             // It registers again, and does nothing until that is answered.
             None => process.acts_since = None,
