@@ -8,11 +8,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
 use cutover_clock::Instant;
+use futures::FutureExt as _;
 use tokio::sync::Mutex;
 
 use super::{Registry, once::Once};
@@ -90,7 +92,7 @@ impl Windows {
             return Ok(());
         }
         let now_s = pending.expiry.time_s(now_ms() / 1_000, self.began.elapsed().as_secs());
-        let store = self.store.clone();
+        let (store, ingest) = (self.store.clone(), self.ingest.clone());
         let under_way = self.registry.under_way().hold();
         let saving = tokio::spawn(async move {
             let _under_way = under_way;
@@ -101,10 +103,12 @@ impl Windows {
                 forgotten: forgotten.into_iter().collect(),
                 now_s,
             };
-            let saved = store.count(&counted).await;
+            let panicked = |_| Err(Error::Unknown("the call panicked".to_owned()));
+            let saved = AssertUnwindSafe(store.count(&counted)).catch_unwind().await.unwrap_or_else(panicked);
             match &saved {
-                // Lost is better than counted twice.
-                Ok(()) | Err(Error::Unknown(_)) => {}
+                Ok(()) => {}
+                // Lost is better than counted twice, and is shown.
+                Err(Error::Unknown(_)) => ingest.note_dropped(counted.windows.len() as u64),
                 Err(_) => pending.put_back(counted),
             }
             saved

@@ -149,7 +149,13 @@ impl Ingest {
         self.lock().migrations.get(key).map(|tally| tally.totals).unwrap_or_default()
     }
 
-    /// Cells that instances dropped since the process started; their migration is unknown.
+    /// So many sums of cells could not be stored, or perhaps they were.
+    pub fn note_dropped(&self, cells: u64) {
+        let mut state = self.lock();
+        state.dropped_cells = state.dropped_cells.saturating_add(cells);
+    }
+
+    /// Cells that instances dropped since the process started, and sums that are lost; their migration is unknown.
     pub fn dropped_cells(&self) -> u64 {
         self.lock().dropped_cells
     }

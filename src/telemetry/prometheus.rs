@@ -76,7 +76,7 @@ impl Collector for Scrape {
         self.calls(&mut encoder)?;
         self.migrations(&mut encoder)?;
         self.notifications(&mut encoder)?;
-        let dropped = "Cells that instances had to drop";
+        let dropped = "Cells that instances had to drop, and sums that may not be stored";
         let plain = [
             ("dropped_cells", dropped, self.view.dropped_cells),
             ("rejected_cells", "Malformed cells", self.view.rejected_cells),

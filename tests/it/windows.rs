@@ -7,7 +7,11 @@ use std::sync::{Arc, LazyLock};
 use cutover::{
     domain::{Change, Deletion, Scale},
     service::{Registry, WindowQuery, Windows, windows},
-    store::{Store, sqlite::SqliteStore},
+    store::{
+        Store,
+        memory::{Call, Fault, MemoryStore},
+        sqlite::SqliteStore,
+    },
     telemetry::{Ingest, Known, now_ms},
 };
 use cutover_core::histogram::Histogram;
@@ -176,6 +180,36 @@ async fn a_deleted_migrations_windows_are_gone_and_late_reports_do_not_bring_the
     world.windows.save().await.unwrap();
     assert_eq!(world.hits(Scale::Revision).await, [(3, 7)]);
     assert_eq!(world.ingest.view(*NOON).unknown_cells, 3);
+}
+
+#[tokio::test]
+async fn counts_that_the_store_may_have_taken_are_counted_at_most_once_and_shown_as_dropped() {
+    let dropped = async |fails: fn(Call) -> Option<Fault>| {
+        let store = Arc::new(MemoryStore::default());
+        let shared: Arc<dyn Store> = store.clone();
+        make(&*shared, &key("orders"), &create()).await;
+        let registry = Arc::new(Registry::load(shared.clone()).await.unwrap().0);
+        let ingest = Arc::new(Ingest::default());
+        let windows = Windows::new(shared, registry.clone(), ingest.clone());
+        let report = |sequence| {
+            let cells = vec![cell(1, 7)];
+            let report =
+                v1::ReportRequest { instance_id: "a".to_owned(), sequence, cells, ..Default::default() };
+            assert!(ingest.accept_known(&report, 1, |key| windows::known(&registry, key), *NOON).is_new);
+        };
+        report(1);
+        store.fail_by(fails);
+        assert!(windows.save().await.is_err());
+        store.fail_by(|_| None);
+        report(2);
+        windows.save().await.unwrap();
+        (windows.since(&key("orders"), 1).await.unwrap().events.hit, ingest.dropped_cells())
+    };
+    // Of the migration's revision, a second, a minute and a half hour.
+    assert_eq!(dropped(|_| Some(Fault::After)).await, (14, 4), "the answer was lost");
+    assert_eq!(dropped(|_| Some(Fault::Lost)).await, (7, 4), "it was not done");
+    assert_eq!(dropped(|_| panic!("as asked for")).await, (7, 4));
+    assert_eq!(dropped(|_| Some(Fault::Before)).await, (14, 0), "it is sent again");
 }
 
 #[test]
