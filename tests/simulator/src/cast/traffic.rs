@@ -158,8 +158,9 @@ impl Party<'_> {
             }
         };
         // Mutations at target-first and at target-only are ordered like puts, also those of unknown outcome: see
-        // Migrator::mutate.
-        if watched.is_at_target_only() {
+        // Migrator::mutate. What they find is a read.
+        let may_be_stale = (left_behind || (self.left_behind)()) && watched.may_be_stale();
+        if may_be_stale || watched.is_at_target_only() {
             oracle::write_found_nothing(&record, number);
         }
         if let (Ok(Some(version)), Ok(id)) = (&written, Id::new(&tenant, &key)) {
@@ -283,7 +284,7 @@ impl Party<'_> {
         let written = match answer {
             Ok(PutIf::Applied(version)) => {
                 oracle::write_expected(&record, number, expected);
-                if !watched.is_at_target_only() {
+                if !watched.is_at_target_only() && !(left_behind && watched.may_be_stale()) {
                     oracle::write_finds(&record, number, expected);
                 }
                 Ok(Some(version))

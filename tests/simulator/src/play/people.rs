@@ -159,6 +159,8 @@ pub(super) fn ended(pid: Pid) {
         (!stage.services[index].retired).then_some(index)
     });
     let alone = index.and_then(|index| with(|stage| stage.alone.remove(&index)));
+    // It may have tried to start until the faults ended.
+    let alone = alone.filter(|_| with(|stage| world::now() < stage.plan.quiet_from));
     if let Some((index, (delay, alone))) = index.zip(alone) {
         super::chaos::start_alone(index, delay, alone);
     } else if let Some(index) = index {
