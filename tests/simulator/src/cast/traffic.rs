@@ -284,7 +284,7 @@ impl Party<'_> {
         let written = match answer {
             Ok(PutIf::Applied(version)) => {
                 oracle::write_expected(&record, number, expected);
-                if !watched.is_at_target_only() && !(left_behind && watched.may_be_stale()) {
+                if !(watched.is_at_target_only() || left_behind && watched.may_be_stale()) {
                     oracle::write_finds(&record, number, expected);
                 }
                 Ok(Some(version))
