@@ -6,14 +6,19 @@ use cutover_store::{
     spec::{Missing, OpenError, Spec},
 };
 
-use super::{Global, PassArgs, Stores, is_absent, tables};
+use super::{super::out, Global, PassArgs, Stores, is_absent, tables};
 
 impl PassArgs {
-    /// Both stores. Neither makes a table in place of one that is in use, nor advises that.
+    /// Both stores. Neither makes a table in place of one that is in use, nor advises that. Says what it has made, also in a
+    /// dry run.
     pub(super) async fn stores_of(&self, global: &Global, spec: &Spec) -> anyhow::Result<Stores> {
+        let mut is_made = false;
         if self.create_tables {
             match opened(spec).await {
-                Err(error) if is_absent(&error) => ask(global, spec, false).await?,
+                Err(error) if is_absent(&error) => {
+                    ask(global, spec, false).await?;
+                    is_made = true;
+                }
                 // Nobody knows whether the table is there.
                 Err(
                     error @ OpenError::Store(StoreError::NotApplied { .. } | StoreError::Throttled { .. }),
@@ -29,6 +34,10 @@ impl PassArgs {
             && opened(spec).await.is_err_and(|error| is_absent(&error))
         {
             check(global, spec).await?;
+        }
+        if is_made && stores.is_ok() && !global.json {
+            let tables: Vec<_> = spec.target.tables().map(|(_, store)| store.table.as_str()).collect();
+            out::text(&format!("created in the target, where it was missing: {}", tables.join(", ")));
         }
         stores
     }

@@ -71,6 +71,11 @@ impl Draft {
                 );
                 return Err(Violation::new("override_gates", message).into());
             }
+            if over.gates.contains(&Gate::FullPass) && over.upto >= Rung::TargetFirst {
+                self.remark(
+                    "without a full pass the target may lack records or have older ones, and these tenants read it",
+                );
+            }
             self.document.overrides.push(over);
         }
         Ok(())
