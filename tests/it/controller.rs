@@ -14,7 +14,7 @@ use cutover::store::{
 };
 use cutover_client::{Client, Options};
 use cutover_core::routing::Rung;
-use cutover_proto::v1;
+use cutover_proto::v1::{self, telemetry_service_client::TelemetryServiceClient};
 use tempfile::TempDir;
 use tonic::Code;
 
@@ -369,5 +369,28 @@ async fn how_a_process_splits_versions_is_stored_and_newer_layouts_are_refused()
     let refused = routing.watch(watch("c", 2)).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
     assert!(refused.message().contains("upgrade the controller first"), "{refused}");
+    controller.stop().await;
+}
+
+/// A registration that was answered as failed may be in the store, and nobody waits for that process after a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_goodbye_also_ends_a_registration_of_unknown_outcome() {
+    let store = MemoryStore::default();
+    let controller = Controller::start_on(Arc::new(store.clone())).await;
+    let (instance_id, incarnation) = ("a".to_owned(), 1);
+    store.fail_by(|call| (call == Call::Keep).then_some(Fault::After));
+    let watch = v1::WatchRequest {
+        instance_id: instance_id.clone(),
+        service: "orders-api".to_owned(),
+        incarnation,
+        ..Default::default()
+    };
+    controller.routing().await.watch(watch).await.unwrap_err();
+    store.fail_by(|_| None);
+    assert_eq!(store.snapshot().await.unwrap().instances.len(), 1);
+    let goodbye = v1::GoodbyeRequest { instance_id, incarnation, ..Default::default() };
+    let mut telemetry = TelemetryServiceClient::connect(controller.url.clone()).await.unwrap();
+    telemetry.goodbye(goodbye).await.unwrap();
+    assert!(store.snapshot().await.unwrap().instances.is_empty());
     controller.stop().await;
 }

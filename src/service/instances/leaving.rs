@@ -15,8 +15,13 @@ use crate::store::{self, resting_slot};
 /// A change of who is a member, decided and sent to the store.
 enum Begun {
     Nothing,
-    Parked(Kept),
-    Removal { kept: Kept, admitted: Admitted, change: u64 },
+    /// Nothing else changes when the store has it.
+    Stored(Kept),
+    Removal {
+        kept: Kept,
+        admitted: Admitted,
+        change: u64,
+    },
 }
 
 impl Instances {
@@ -95,7 +100,7 @@ impl Instances {
     }
 
     /// Records that a process is about to end; `None`: it is unknown. If it leaves a file, it is waited for
-    /// until that has expired.
+    /// until that has expired. Of an unknown one the store may have a registration whose outcome nobody knows.
     pub async fn goodbye(
         &self,
         instance_id: &str,
@@ -104,19 +109,29 @@ impl Instances {
     ) -> Result<Option<Who>, store::Error> {
         let (who, begun) = {
             let mut live = self.live();
-            let Some(who) = live.who(instance_id, incarnation) else { return Ok(None) };
-            let parked = live.goodbye(&who, file_valid_ms, Instant::now(), self.steady.now_ms());
-            let begun = match parked {
-                Some(record) => Begun::Parked(self.put(&live, &record)),
+            let who = live.who(instance_id, incarnation);
+            let begun = match &who {
+                Some(who) => self.begin_goodbye(&mut live, who, file_valid_ms),
+                None if incarnation == 0 => Begun::Nothing,
                 None => {
-                    let admitted = live.members.get(&who).map(Heard::admitted);
-                    admitted.map_or(Begun::Nothing, |admitted| self.begin_removal(&mut live, admitted))
+                    let unknown = Who::new(instance_id.to_owned(), incarnation);
+                    Begun::Stored(self.change(&live, vec![(unknown.label(), None)]))
                 }
             };
             (who, begun)
         };
         self.finish(begun).await?;
-        Ok(Some(who))
+        Ok(who)
+    }
+
+    fn begin_goodbye(&self, live: &mut MutexGuard<'_, Live>, who: &Who, file_valid_ms: u32) -> Begun {
+        match live.goodbye(who, file_valid_ms, Instant::now(), self.steady.now_ms()) {
+            Some(record) => Begun::Stored(self.put(live, &record)),
+            None => {
+                let admitted = live.members.get(who).map(Heard::admitted);
+                admitted.map_or(Begun::Nothing, |admitted| self.begin_removal(live, admitted))
+            }
+        }
     }
 
     /// Gives up instances that an operator asserts to be dead. From now on, one that comes back is told so.
@@ -159,7 +174,7 @@ impl Instances {
     /// Removes it, unless it keeps a file that can still be used: then it stays, parked.
     fn begin_parking(&self, live: &mut MutexGuard<'_, Live>, admitted: Admitted) -> Begun {
         match live.park(&admitted.who, Instant::now(), self.steady.now_ms()) {
-            Some(record) => Begun::Parked(self.put(live, &record)),
+            Some(record) => Begun::Stored(self.put(live, &record)),
             None => self.begin_removal(live, admitted),
         }
     }
@@ -176,7 +191,7 @@ impl Instances {
     async fn finish(&self, begun: Begun) -> Result<bool, store::Error> {
         let is_removed = match begun {
             Begun::Nothing => return Ok(false),
-            Begun::Parked(kept) => {
+            Begun::Stored(kept) => {
                 kept.result().await?;
                 false
             }
