@@ -186,6 +186,10 @@ impl Instances {
                 ..Upkeep::default()
             };
             let kept = self.store.keep(&upkeep).await.map_err(|error| error.to_string());
+            if kept.is_ok() {
+                let mut live = self.live();
+                upkeep.put_instances.iter().for_each(|record| live.stored(record));
+            }
             for keep in batch.drain(..) {
                 // The receiver may have gone meanwhile.
                 let _ = keep.done.send(kept.clone());
@@ -206,7 +210,8 @@ impl Instances {
         let who = live.who(instance_id, incarnation)?;
         let live::Acknowledged { news, put } = live.acknowledge(&who, said, Instant::now())?;
         for record in put {
-            // If it fails: after a restart the controller waits for it until it is back, which is safe.
+            // If it fails: after a restart the controller waits for it until it is back, which is safe. That it shares its
+            // id is sent again.
             drop(self.put(&live, &record));
         }
         drop(live);

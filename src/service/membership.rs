@@ -84,7 +84,7 @@ impl Membership {
                 self.instances.note_unproven(&refused.to_string());
                 return Err(refused);
             }
-            self.operate.begin_history(why, &known.history_id).await?;
+            self.operate.begin_history(why, &known.history_id, known.revision).await?;
             return Err(JoinError::PutBack);
         }
         let state = self.registry.state();
@@ -117,16 +117,22 @@ impl Membership {
             let is_later = *revision > newest;
             return Ok(is_later.then(|| format!("{holds}, this store is at {newest}: was it restored?")));
         }
-        // What is held already has to be confirmed anyway.
+        if !*is_genuine || self.operate.descends_from(history_id).await? {
+            return Ok(None);
+        }
         let is_open = |entry: &&Arc<Entry>| entry.migration.document.restored.is_none();
         let are_open = self.registry.state().entries().any(|entry| is_open(&entry));
-        if !*is_genuine || !are_open || self.operate.descends_from(history_id).await? {
+        let has_met = self.registry.met().has(history_id, *revision);
+        if !are_open {
+            if !has_met {
+                self.operate.meet(history_id, *revision).await?;
+            }
             return Ok(None);
         }
         let why = format!(
             "{holds} of a copy of this store: either a restore left this one behind, or the copy was in use for a while"
         );
-        if !self.registry.has_met(history_id) {
+        if !has_met {
             return Ok(Some(why));
         }
         // A latecomer of a mistake that was confirmed. It is told the state of this store, unless that lacks its writes.

@@ -2,6 +2,7 @@
 //! changes are made from. The controller's own commits and a restart take the same path.
 
 mod entry;
+mod met;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -25,6 +26,7 @@ use crate::{
 };
 use entry::Asked;
 pub use entry::{Callers, Entry};
+use met::Met;
 
 /// Deltas kept for streams that are behind.
 const DELTAS_MAX: usize = 512;
@@ -109,14 +111,13 @@ pub struct Registry {
     steady: Arc<Steady>,
     under_way: UnderWay,
     seals: Seals,
-    /// See [`InstanceRecord::history`].
-    met: HashSet<String>,
+    met: Met,
 }
 
 impl Registry {
-    /// Whether the store has met this history by name, whatever it knows of it.
-    pub fn has_met(&self, history_id: &str) -> bool {
-        self.met.contains(history_id)
+    /// The histories of other stores by which somebody came.
+    pub const fn met(&self) -> &Met {
+        &self.met
     }
 
     /// Proves which states were sent.
@@ -167,7 +168,7 @@ impl Registry {
             steady,
             under_way: UnderWay::default(),
             seals: Seals::new(stored.seal_key),
-            met: histories.iter().filter_map(InstanceRecord::history_of).map(str::to_owned).collect(),
+            met: histories.iter().filter_map(InstanceRecord::history_of).collect(),
         };
         let kept = Kept {
             instances,

@@ -25,7 +25,9 @@ impl Operate {
         // Whoever asked after the backup may still have an answer, even if this process restarts.
         let callers = keys.iter().map(InstanceRecord::callers);
         // What is held already has no event of this history. Another one may follow it before anybody confirms.
-        let began = InstanceRecord::history(&self.registry.state().history_id);
+        let state = self.registry.state();
+        let began = InstanceRecord::history(&state.history_id, state.revision);
+        drop(state);
         let held = Upkeep {
             // And whoever registered after it has a slot, even if it is confirmed by then.
             put_instances: callers.chain([InstanceRecord::all_free_slots_rest(), began]).collect(),
@@ -43,11 +45,12 @@ impl Operate {
         self: &Arc<Self>,
         why: String,
         history_id: &str,
+        revision: u64,
     ) -> Result<(), operate::Error> {
         tracing::error!(why, "this store is older than what an instance holds");
         let operate = self.clone();
         let begins = Upkeep {
-            put_instances: vec![InstanceRecord::history(history_id)],
+            put_instances: vec![InstanceRecord::history(history_id, revision)],
             begin_history: Some(why.clone()),
             ..Upkeep::default()
         };
@@ -66,6 +69,14 @@ impl Operate {
             Ok(())
         };
         self.registry.under_way().to_the_end(begun).await
+    }
+
+    /// Called when an instance registers with a state of `history_id` while everything is on hold. An operator has to confirm
+    /// that anyway. One that comes later and holds nothing newer raises no alarm then.
+    pub async fn meet(&self, history_id: &str, revision: u64) -> Result<(), operate::Error> {
+        let newest = self.registry.met().note(history_id, revision);
+        let put_instances = vec![InstanceRecord::history(history_id, newest)];
+        Ok(self.store.keep(&Upkeep { put_instances, ..Upkeep::default() }).await?)
     }
 
     /// Waits until [`Self::begin_history`] has been called, and returns why.

@@ -93,14 +93,14 @@ impl InstanceRecord {
     }
 
     /// Represents a history that is not this store's, and that it may have no event of: one that began here before another,
-    /// or one by which a process came.
-    pub fn history(history_id: &str) -> Self {
-        Self { instance_id: format!("{HISTORY}{history_id}"), ..Self::default() }
+    /// or one by which a process came. `newest`: the newest revision of it that anybody held, in `fence_heard`.
+    pub fn history(history_id: &str, newest: u64) -> Self {
+        Self { instance_id: format!("{HISTORY}{history_id}"), fence_heard: newest, ..Self::default() }
     }
 
-    /// The history, if the record represents one.
-    pub fn history_of(&self) -> Option<&str> {
-        self.instance_id.strip_prefix(HISTORY)
+    /// The history and its newest revision, if the record represents one.
+    pub fn history_of(&self) -> Option<(&str, u64)> {
+        Some((self.instance_id.strip_prefix(HISTORY)?, self.fence_heard))
     }
 
     /// A name that no other process has.

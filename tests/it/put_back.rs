@@ -246,6 +246,43 @@ async fn a_file_that_a_restore_left_behind_is_noticed() {
     next.stop().await;
 }
 
+/// Somebody starts the controller with a file that a restore has left behind, and it is confirmed. The restored store goes on
+/// all the same, and the mistake happens again.
+#[tokio::test]
+async fn a_history_that_went_on_after_it_was_met_is_noticed_again() {
+    let (first, _) = copied().await;
+    let (second, (_, revision, seal)) = restored(&first, "second").await;
+    let silent =
+        |revision, seal: &str| v1::WatchRequest { held: Vec::new(), ..holds("second", revision, seal) };
+    let controller = Controller::start_on(first.clone()).await;
+    controller.routing().await.watch(silent(revision, &seal)).await.expect_err("noticed");
+    controller.ended().await;
+    let goes_on = Controller::start_on(second.clone()).await;
+    let (_, later, of_later) = state_of(&goes_on).await;
+    assert!(later > revision);
+    goes_on.stop().await;
+
+    // While everything is on hold, whoever comes says how far that one is now.
+    for meets in [false, true] {
+        let first = Arc::new(first.copied());
+        let held = Controller::start_on(first.clone()).await;
+        serves(&held).await;
+        if meets {
+            held.routing().await.watch(silent(later, &of_later)).await.expect("it registers");
+        }
+        held.stop().await;
+        confirm(&first).await;
+        let controller = Controller::start_on(first.clone()).await;
+        controller.routing().await.watch(silent(revision, &seal)).await.expect("as far as it was");
+        let latecomer = controller.routing().await.watch(silent(later, &of_later)).await;
+        assert_eq!(latecomer.is_ok(), meets);
+        match meets {
+            true => controller.stop().await,
+            false => assert!(matches!(controller.ended().await, Error::PutBack(_))),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_history_of_which_nothing_was_committed_is_known_all_the_same() {
     let (store, history_id) = copied().await;

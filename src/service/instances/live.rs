@@ -207,7 +207,9 @@ impl Live {
         let acknowledged = if is_behind || record.file_valid_ms > 0 { 0 } else { at.revision };
         record.fence_heard = fence_heard;
         let heard = Heard::registered(record.clone(), acknowledged, now);
-        let mut heard = Heard { fenced, routes, succeeds, ..heard };
+        // One that was a member before does not follow anybody.
+        let began = heard.began.filter(|_| admission == 0);
+        let mut heard = Heard { fenced, routes, succeeds, began, ..heard };
         let put = Some((record, heard.changes()));
         self.members.insert(who.clone(), heard);
         Registering::Member { who, readmitted: holds, duplicate, put }
@@ -223,9 +225,10 @@ impl Live {
         let was_readmitted = std::mem::take(&mut heard.registering);
         heard.doubtful &= !is_durable;
         if is_durable {
-            // It may have received a fence in between.
+            // It may have received a fence in between, or turned out to share its id.
             let fence_heard = record.fence_heard.max(heard.record.fence_heard);
-            heard.record = InstanceRecord { fence_heard, ..record };
+            let shares_id = record.shares_id || heard.record.shares_id;
+            heard.record = InstanceRecord { fence_heard, shares_id, ..record };
         } else if !heard.durable {
             self.members.remove(who);
             self.slots.give_back(&record);

@@ -62,7 +62,7 @@ pub(super) struct Heard {
     pub(super) fenced: u64,
     /// When it was last heard. Its own lease began earlier.
     pub(super) at: Instant,
-    /// When it registered first. `None`: before this controller started.
+    /// When it registered first. `None`: before this controller started, or before it was given up.
     pub(super) began: Option<Instant>,
     /// When this controller had its last report or, before the first one, its registration.
     pub(super) reported: Option<Instant>,
@@ -70,6 +70,8 @@ pub(super) struct Heard {
     pub(super) before: Duration,
     /// Whether the store has it.
     pub(super) durable: bool,
+    /// Whether the store has that it shares its id.
+    pub(super) shares_durably: bool,
     /// Number of open streams to it.
     pub(super) streams: u32,
     /// Distinguishes this entry from an earlier one of the same process.
@@ -105,6 +107,7 @@ impl Heard {
     pub(super) fn loaded(record: InstanceRecord, at: Instant, steady_ms: u64) -> Self {
         let before_ms = if record.heard_ms > 0 { steady_ms.saturating_sub(record.heard_ms) } else { 0 };
         Self {
+            shares_durably: record.shares_id,
             record,
             before: Duration::from_millis(before_ms),
             received: 0,
@@ -137,6 +140,7 @@ impl Heard {
             began: Some(at),
             reported: Some(at),
             durable: false,
+            shares_durably: false,
             streams: 0,
             membership: rand::random(),
             giving_up: 0,

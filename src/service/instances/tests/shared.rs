@@ -53,6 +53,9 @@ fn both_are_known_to_share_the_id_and_once() {
     };
     assert_eq!(put(&mut world, &second), [0; 0], "the first may have ended right after it registered");
     assert_eq!(put(&mut world, &first), [1, 2], "it has not");
+    assert_eq!(put(&mut world, &second), [1, 2], "until the store has it");
+    let stored: Vec<_> = world.live.members.values().map(|heard| heard.record.clone()).collect();
+    stored.iter().for_each(|record| world.live.stored(record));
     assert_eq!((put(&mut world, &second), put(&mut world, &first)), (vec![], vec![]));
     let (first, ..) = world.register(without_file(1));
     assert!(world.live.members[&first].record.shares_id, "also when it registers again");
@@ -68,4 +71,17 @@ fn a_restarted_controller_does_not_take_who_registered_before_for_a_follower() {
     assert_eq!(world.register(without_file(2)).0, second);
     world.pass_while_reporting(LEASE + SECOND, &second);
     assert_eq!(world.tick(), (0, 0), "it does not know which of them was first");
+}
+
+#[test]
+fn one_that_comes_back_unknown_does_not_follow_anybody() {
+    let mut world = World::new();
+    world.fences = Fences::default();
+    // It was a member before, and a restored store has forgotten it.
+    let (first, second) = (Asking { admission: 9, ..without_file(1) }, without_file(2));
+    world.register(second);
+    world.pass(SECOND);
+    let (first, ..) = world.register(first);
+    world.pass_while_reporting(LEASE + SECOND, &first);
+    assert_eq!(world.tick(), (0, 0), "the second may run all the same");
 }
