@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use cutover_clock::Instant;
+use cutover_core::routing::Mutation;
 
 use super::{
     Asking, Instances, RegisterError,
@@ -110,8 +111,11 @@ impl Live {
     pub(super) fn is_replaced(&self, who: &Who, heard: &Heard, now: Instant) -> bool {
         let token = |heard: &Heard| heard.record.credential.as_ref().map(|it| it.token.clone());
         let of = token(heard);
-        let follows = |other: &Heard| other.began.is_some_and(|began| heard.at <= began);
+        let anybody = Mutation::ReplacedHasEnded.is_left_out();
+        let follows = |other: &Heard| other.began.is_some_and(|began| heard.at <= began) || anybody;
         let replaces = |other: &Heard| follows(other) && (of.is_none() || token(other) == of);
-        !heard.record.shares_id && !self.is_refused(heard, now) && self.connected_as(who).any(replaces)
+        (!heard.record.shares_id || anybody)
+            && !self.is_refused(heard, now)
+            && self.connected_as(who).any(replaces)
     }
 }

@@ -94,6 +94,8 @@ rules! {
     Readmitted,
     /// Only instances that are dead are evicted.
     EvictedAreDead,
+    /// That another process with its id is connected shows that a process has ended only if that one began later.
+    ReplacedHasEnded,
     /// A process that takes over a snapshot file releases only processes that have ended.
     SucceededHasEnded,
     /// Whoever starts from a copy of a snapshot file releases nobody.

@@ -19,6 +19,8 @@ pub enum Theme {
     Steps,
     /// Services out of the controller's reach for longer than their lease, without a fence.
     Lost,
+    /// The same, of two services that have one id by mistake.
+    Twins,
     /// Services that stand still until they are counted out.
     Fence,
     /// The way without a full pass, while writes to the target fail or land late.
@@ -69,7 +71,7 @@ pub enum Theme {
 
 impl Theme {
     /// All but the general one; `Replicas`, `LeftBehind`, `Clocks`, `Latches`, `Goodbyes` and `Suspended`, which are drawn by
-    /// themselves; and `Slots` and `Expiring`, which no other rule needs. Those whose rules are hard to find come twice.
+    /// themselves; and `Twins`, `Slots` and `Expiring`, which no other rule needs. Those whose rules are hard to find come twice.
     const SPECIAL: [Self; 20] = [
         Self::Steps,
         Self::Lost,
@@ -111,6 +113,7 @@ impl Theme {
             Self::General => plan,
             Self::Steps => worlds::steps(plan),
             Self::Lost => worlds::lost(plan),
+            Self::Twins => Plan { twins: true, ..worlds::lost(plan) },
             Self::Fence => worlds::fence(plan, random),
             Self::Sweep => worlds::sweep(plan, random),
             Self::Drain => worlds::drain(plan),

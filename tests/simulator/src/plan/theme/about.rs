@@ -15,6 +15,7 @@ impl Theme {
             M::StampedOnce | M::TransactWhole | M::QueriesAskSource => Self::Steps,
             M::MirrorIfNewer | M::CopyIfNewer | M::CopyReplaces | M::Tombstones => Self::Steps,
             M::LostInstances | M::EvictedAreDead => Self::Lost,
+            M::ReplacedHasEnded => Self::Twins,
             M::Joining => Self::Pins,
             M::FullPassAfterSweep | M::SecondBarrier | M::Residual => Self::Sweep,
             M::Drain => Self::Drain,
