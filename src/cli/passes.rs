@@ -10,6 +10,7 @@ mod progress;
 mod quarantine;
 mod settled;
 pub(super) mod tables;
+mod triggers;
 mod tune;
 mod verify;
 mod warned;
@@ -273,6 +274,7 @@ impl PassArgs {
         let stores = self.stores_of(global, opened).await?;
         if has_controller {
             tables::check(global, &spec, &stores).await?;
+            triggers::check(global, &spec, kind, &stores).await?;
         }
         expiring::check_stores(&spec, &stores).await?;
         let plan = plan.for_stores(&stores);
@@ -322,6 +324,7 @@ impl PassArgs {
         more(&mut plan);
         privileges::check(&spec, &stores, &plan, false, global.json).await?;
         expiring::check_stores(&spec, &stores).await?;
+        triggers::check(global, &spec, kind, &stores).await?;
         if !global.json {
             tables::warn_of_another_spec(global, &spec).await?;
             warned::of_both(&stores).await?;

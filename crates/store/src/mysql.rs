@@ -285,7 +285,7 @@ impl Store for MySqlStore {
     }
 
     async fn created_triggers(&self) -> Result<Vec<CreatedTrigger>, StoreError> {
-        warnings::created(&self.calls, &self.triggers()).await
+        warnings::created(&self.calls, &self.layout.table, &self.triggers()).await
     }
 
     /// By InnoDB's statistics, which can be off by half.

@@ -313,7 +313,7 @@ impl Store for PostgresStore {
     }
 
     async fn created_triggers(&self) -> Result<Vec<CreatedTrigger>, StoreError> {
-        warnings::created(&self.calls, &self.schema, &self.triggers()).await
+        warnings::created(&self.calls, &self.schema, &self.layout.table, &self.triggers()).await
     }
 
     /// By the planner's statistics, from the last time the table was vacuumed or analysed.

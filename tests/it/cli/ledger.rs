@@ -82,6 +82,22 @@ async fn lives_beside_a_program(admin: Admin, url: &str, types: [&str; 2]) {
     let said = at(server, &format!("verify {path}")).await;
     assert!(said.code == 0, "{said:?}");
 
+    // What the triggers would stamp could be newer than what only the target has.
+    at(server, "ramp orders --mirrored 100 --wait --timeout 20s").await.done();
+    let first = created.iter().map(|it| it["drop"].as_str().unwrap()).find(|drop| !drop.is_empty()).unwrap();
+    for (verb, why) in
+        [("backfill", "with somebody at mirrored or above"), ("reverse", "only the target has")]
+    {
+        for dry in ["", " --dry-run"] {
+            at(server, &format!("{verb} {path}{dry}")).await.refused(&[
+                "the source has triggers for programs without the SDK",
+                why,
+                first,
+            ]);
+        }
+    }
+    at(server, "ramp orders --mirrored 0 --wait --timeout 20s").await.done();
+
     // A pass looks whether they are all there, and whether they may be.
     let drop = created.last().unwrap()["drop"].as_str().unwrap();
     let (damage, what) = match drop.starts_with("DROP TRIGGER") {

@@ -52,6 +52,9 @@ impl Database for MySql {
         )
     }
 
+    /// A variable of the session survives it, and the connection may be that of another table.
+    const ROLLBACK: &'static str = "ROLLBACK; SET @cutover_stamps = NULL";
+
     const LOOK: &'static str = "SHOW VARIABLES WHERE Variable_name IN ('version_comment', 'read_only', \
         'super_read_only', 'innodb_read_only', 'tx_read_only', 'transaction_read_only', 'wsrep_on', \
         'group_replication_group_name', 'group_replication_single_primary_mode', 'group_replication_consistency', \

@@ -55,15 +55,21 @@ pub(super) async fn warnings(calls: &Calls<MySql>, table: &SqlTable) -> Result<V
     Ok(told)
 }
 
-/// Those of these triggers that the database shows: without TRIGGER on their tables none.
+/// Those of these triggers of the table and its child tables that the database shows: without TRIGGER on them none. A renamed
+/// table has taken its triggers along.
 pub(super) async fn created(
     calls: &Calls<MySql>,
+    table: &SqlTable,
     triggers: &[Trigger],
 ) -> Result<Vec<CreatedTrigger>, StoreError> {
     let Some(names) = names_sql(triggers) else { return Ok(Vec::new()) };
+    let children = table.children().iter().map(|child| &child.table);
+    let tables: Vec<String> =
+        std::iter::once(&table.name).chain(children).map(|table| format!("'{table}'")).collect();
     let sql = format!(
         "SELECT trigger_name, action_statement FROM information_schema.triggers \
-         WHERE trigger_schema = DATABASE() AND trigger_name IN ({names})"
+         WHERE trigger_schema = DATABASE() AND trigger_name IN ({names}) AND event_object_table IN ({})",
+        tables.join(", ")
     );
     let of = |row| CreatedTrigger { name: text(&row, 0), text: text(&row, 1) };
     Ok(rows(calls, sql).await?.into_iter().map(of).collect())

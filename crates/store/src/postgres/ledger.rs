@@ -11,7 +11,7 @@ use super::{
         sql::{Keys, LedgerId, Over, swallowed},
     },
     Given, PostgresStore, Row, Statement, column_of,
-    transaction::{undo, wrote},
+    transaction::{WROTE, counted, undo, wrote},
 };
 
 /// The statements of one table with a ledger. Those that write take `Layout::rows` and answer how many records were
@@ -121,6 +121,8 @@ impl Ledger {
             Self::deleted(&ledger, ids_given),
             is_it("ours")
         );
+        // A trigger of the application may have changed a record in between, so that another one stamped its entry.
+        let restamped = format!("(SELECT count(*) FROM ours)::text <> current_setting('{WROTE}')");
         // A negative version is the application's own, with an unknown meaning.
         let newer = "excluded.version > l.version AND l.version >= 0";
         let same = "excluded.version >= l.version AND l.version >= 0";
@@ -159,22 +161,22 @@ impl Ledger {
             put: sql(format!("{}{all_rows}", write(newer, "true", &upsert))),
             put_same: sql(format!("{}{all_rows}", write(same, "true", &upsert))),
             put_first: sql(write("l.version = 0", "true", "NOTHING")),
-            entries: sql(entry("true", newer)),
-            entries_same: sql(entry("true", same)),
+            entries: sql(counted(&entry("true", newer))),
+            entries_same: sql(counted(&entry("true", same))),
             remove: sql(format!(
                 "{ours}, gone AS (DELETE FROM {name} AS t USING ours WHERE {} RETURNING 1) \
                  SELECT (SELECT count(*) FROM ours){}",
                 is_it("ours"),
-                unless("(SELECT n FROM there) <> (SELECT count(*) FROM gone)")
+                unless(&format!("(SELECT n FROM there) <> (SELECT count(*) FROM gone) OR {restamped}"))
             )),
             insert: sql(format!("{}{all_rows}", write(&unchanged, &none, "NOTHING"))),
-            insert_entry: sql(entry(&none, &unchanged)),
+            insert_entry: sql(counted(&entry(&none, &unchanged))),
             check_none: sql(format!(
                 "{ours} SELECT (SELECT count(*) FROM ours){}",
-                unless("(SELECT n FROM there) > 0")
+                unless(&format!("(SELECT n FROM there) > 0 OR {restamped}"))
             )),
             replace: sql(format!("{}{all_rows}", write(&unchanged, &is(&required), &upsert))),
-            replace_entry: sql(entry(&is("$4::bigint"), &unchanged)),
+            replace_entry: sql(counted(&entry(&is("$4::bigint"), &unchanged))),
             ledger,
             id,
             name,

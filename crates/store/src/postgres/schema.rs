@@ -186,7 +186,8 @@ async fn unique_indexes(calls: &Calls<Postgres>, of_table: &str) -> Result<Vec<P
 /// What the table and each of its partitions is, whether it is logged, and its name.
 async fn kinds(calls: &Calls<Postgres>, of_table: &str) -> Result<Vec<PgRow>, StoreError> {
     let kinds = format!(
-        "SELECT relkind::text, relpersistence::text, oid::regclass::text FROM pg_class \
+        "SELECT relkind::text, relpersistence::text, oid::regclass::text, \
+         relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = oid) FROM pg_class \
          WHERE oid = {of_table} OR oid IN (SELECT relid FROM pg_partition_tree({of_table}))"
     );
     calls.rows(&Statement::text(kinds)).await
@@ -356,6 +357,12 @@ fn fault_of_kind(row: &PgRow) -> Option<String> {
     let part = text(row, 2);
     let kind = match text(row, 0).as_str() {
         "r" | "p" => {
+            if row.try_get(3).unwrap_or(false) {
+                return Some(format!(
+                    "other tables inherit from {part}, and their rows would be read as its own. Move them into {part}, or \
+                     into partitions of it"
+                ));
+            }
             return match text(row, 1).as_str() {
                 "u" => Some(format!(
                     "{part} is UNLOGGED, and a crash empties it. Run: ALTER TABLE {part} SET LOGGED"

@@ -49,20 +49,26 @@ pub(super) async fn warnings(
     Ok(told)
 }
 
-/// Those of these triggers that the schema has, disabled ones first: a partition has its own. One that fires only in a
+/// Those of these triggers that the table and its child tables have, disabled ones first: a partition has its own. One that fires only in a
 /// replica's sessions is as good as disabled.
 pub(super) async fn created(
     calls: &Calls<Postgres>,
     schema: &str,
+    table: &SqlTable,
     triggers: &[Trigger],
 ) -> Result<Vec<CreatedTrigger>, StoreError> {
     let Some(names) = names_sql(triggers) else { return Ok(Vec::new()) };
+    let children = table.children().iter().map(|child| child.table.as_str());
+    let tables = std::iter::once(table.name.as_str()).chain(children);
+    let all: Vec<String> = tables
+        .map(|table| regclass(schema, table))
+        .map(|table| format!("SELECT {table}::oid UNION ALL SELECT relid FROM pg_partition_tree({table})"))
+        .collect();
     let sql = format!(
         "SELECT tgname::text, CASE WHEN tgenabled IN ('O', 'A') THEN prosrc ELSE '' END FROM pg_trigger AS t \
-         JOIN pg_class AS c ON c.oid = tgrelid JOIN pg_namespace AS n ON n.oid = relnamespace \
          JOIN pg_proc AS p ON p.oid = tgfoid \
-         WHERE nspname = '{}' AND tgname IN ({names}) ORDER BY tgenabled IN ('O', 'A')",
-        schema.replace('\'', "''")
+         WHERE tgrelid IN ({}) AND tgname IN ({names}) ORDER BY tgenabled IN ('O', 'A')",
+        all.join(" UNION ALL ")
     );
     let rows = calls.rows(&Statement::text(sql)).await?;
     Ok(rows.iter().map(|row| CreatedTrigger { name: text(row, 0), text: text(row, 1) }).collect())

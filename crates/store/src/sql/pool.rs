@@ -287,7 +287,7 @@ impl<DB: Database> Lease<DB> {
     where
         for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     {
-        let end = Statement::<DB>::text("ROLLBACK".to_owned());
+        let end = Statement::<DB>::text(DB::ROLLBACK.to_owned());
         if let Ok(Ok(_)) = timeout(CHECK_TIMEOUT, self.live.connection.execute(&end)).await {
             self.give_back();
         }

@@ -103,6 +103,9 @@ pub(in super::super) trait Database:
     /// What a connection in use is asked, a part of [`Self::LOOK`]: whether its server may still be used.
     const STILL: &'static str;
 
+    /// What ends a transaction that has failed, and all that it has set for the connection.
+    const ROLLBACK: &'static str = "ROLLBACK";
+
     /// A name and a value.
     fn fact(row: &Self::Row) -> Option<(String, String)>;
 

@@ -117,10 +117,11 @@ impl Writes {
         .map(|(name, event, row, condition)| {
             let trigger = format!("{}_{name}", of.name);
             let name = quoted(self.dialect, &trigger);
-            let is_gone = match (of.is_child, row) {
-                (true, _) => self.is_gone(&format!("{row}.{tenant}"), &format!("{row}.{key}")),
-                (false, "OLD") => self.boolean(true).to_owned(),
-                (false, _) => self.boolean(false).to_owned(),
+            // In SQLite a trigger of the application may have deleted the row, or put it back, by now. Triggers of MySQL can't
+            // change the table of the statement.
+            let is_gone = match of.is_child || self.dialect == Dialect::Sqlite {
+                true => self.is_gone(&format!("{row}.{tenant}"), &format!("{row}.{key}")),
+                false => if row == "OLD" { "TRUE" } else { "FALSE" }.to_owned(),
             };
             let drop = format!("DROP TRIGGER IF EXISTS {name}");
             let stamp = self.stamp(&format!("{row}.{tenant}"), &format!("{row}.{key}"), &is_gone, condition);
@@ -139,13 +140,18 @@ impl Writes {
     fn postgres(&self, of: &Stamped<'_>, table: &str, function: &str) -> Vec<Trigger> {
         let [tenant, key] = of.ids.map(|name| quoted(self.dialect, name));
         let name = quoted(self.dialect, &of.name);
+        let moved = format!("(OLD.{tenant}, OLD.{key}) IS DISTINCT FROM (NEW.{tenant}, NEW.{key})");
         let stamp = |row: &str| {
             let (tenant, key) = (format!("{row}.{tenant}"), format!("{row}.{key}"));
             let is_gone = self.is_gone(&tenant, &key);
             let others = "WHERE l.xmin <> pg_current_xact_id()::xid";
             if !of.is_child {
                 let stamp = self.stamp(&tenant, &key, &is_gone, "");
-                return format!("{stamp}\n    {others} OR l.deleted <> excluded.deleted");
+                // An UPDATE neither makes nor removes a row: an entry of this transaction that says deleted is of a
+                // deletion that is under way, in which another trigger has written the row.
+                return format!(
+                    "{stamp}\n    {others} OR l.deleted <> excluded.deleted AND (TG_OP <> 'UPDATE' OR {moved})"
+                );
             }
             // The record's row may be somebody else's: it is looked up in a statement of its own, once the entry is locked.
             let stamp = self.stamp(&tenant, &key, "FALSE", "");
@@ -156,7 +162,6 @@ impl Writes {
                 self.ledger
             )
         };
-        let moved = format!("(OLD.{tenant}, OLD.{key}) IS DISTINCT FROM (NEW.{tenant}, NEW.{key})");
         let function_sql = format!(
             "CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER \
              SET search_path = pg_catalog, pg_temp AS $cutover$\nBEGIN\n    \
@@ -296,14 +301,5 @@ impl Writes {
         format!(
             "NOT EXISTS (SELECT 1 FROM {table} AS t WHERE t.{own_tenant} = {tenant} AND t.{own_key} = {key}{lock})"
         )
-    }
-
-    const fn boolean(&self, is: bool) -> &'static str {
-        match (self.dialect, is) {
-            (Dialect::Sqlite, true) => "1",
-            (Dialect::Sqlite, false) => "0",
-            (_, true) => "TRUE",
-            (_, false) => "FALSE",
-        }
     }
 }

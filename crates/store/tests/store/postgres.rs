@@ -135,13 +135,18 @@ async fn a_table_that_a_crash_empties_or_that_lies_elsewhere_is_refused() {
             format!("ALTER TABLE {table}_0 SET LOGGED"),
             "TABLE",
         ),
+        (
+            format!("CREATE TABLE {table} ({columns}); CREATE TABLE {table}_old () INHERITS ({table})"),
+            format!("other tables inherit from {table}"),
+            "TABLE",
+        ),
         (format!("CREATE VIEW {table} AS SELECT 1 AS tenant"), "is a view".to_owned(), "VIEW"),
     ];
     for (create, told, kind) in cases {
         sql(&admin, create).await;
         let error = PostgresStore::open(&url, &*table, options()).await.expect_err(&told).to_string();
         assert!(error.starts_with("table: ") && error.contains(&told), "{error}");
-        sql(&admin, format!("DROP {kind} {table}")).await;
+        sql(&admin, format!("DROP {kind} {table} CASCADE")).await;
     }
 }
 

@@ -2,6 +2,8 @@
 
 #[path = "record_types/mixed.rs"]
 mod mixed;
+#[path = "record_types/stamped.rs"]
+mod stamped;
 
 use cutover_core::outcome::ErrorClass;
 use cutover_store::{

@@ -106,6 +106,66 @@ async fn a_trigger_with_a_subtransaction_loses_no_list() {
     sql(&admin, format!("DROP FUNCTION {name}_touch")).await;
 }
 
+/// The application keeps a total in the record's row, in a trigger of the rows of its list. That is also a write of the record.
+#[tokio::test]
+async fn a_delete_is_whole_beside_a_trigger_that_writes_the_record() {
+    let Some((url, admin)) = server().await else { return };
+    for block in ["", "EXCEPTION WHEN division_by_zero THEN RETURN NULL;"] {
+        let name = table("children_total");
+        let store = create(&url, orders(Dialect::Postgres, &name, Versions::Ledger)).await;
+        for trigger in store.triggers() {
+            sql(&admin, trigger.create).await;
+        }
+        sql(
+            &admin,
+            format!(
+                "CREATE FUNCTION {name}_total() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                 UPDATE {name} SET id = id WHERE key = OLD.\"of\"; RETURN NULL; {block} END $$; \
+                 CREATE TRIGGER total AFTER DELETE ON {name}_lines FOR EACH ROW EXECUTE FUNCTION {name}_total()"
+            ),
+        )
+        .await;
+        for key in ["one", "two", "three"] {
+            assert_eq!(store.put_if_newer(&id(key), &numbered(1, 3)).await, Ok(Put::Applied));
+        }
+        assert_eq!(store.put_if_newer(&id("one"), &tombstone(2)).await, Ok(Put::Applied));
+        let unchanged = store.put_if_unchanged(&id("two"), &tombstone(2), Some(Version(1))).await;
+        assert_eq!(unchanged, Ok(Put::Applied));
+        store.put_all_if_newer(&[(id("three"), tombstone(2))]).await.expect("applied");
+        for key in ["one", "two", "three"] {
+            assert_eq!(store.get(&id(key)).await, Ok(Some(tombstone(2))), "{key}");
+        }
+        for drop in cutover_store::Trigger::drops(&store.triggers()) {
+            sql(&admin, drop).await;
+        }
+        drop_all(&admin, &name).await;
+        sql(&admin, format!("DROP FUNCTION {name}_total")).await;
+    }
+}
+
+/// A program's own trigger that puts the record back is too much.
+#[tokio::test]
+async fn a_delete_that_a_trigger_thwarts_changes_nothing() {
+    let Some((url, admin)) = server().await else { return };
+    let name = table("children_thwarted");
+    let store = create(&url, orders(Dialect::Postgres, &name, Versions::Ledger)).await;
+    assert_eq!(store.put_if_newer(&id("k"), &numbered(1, 3)).await, Ok(Put::Applied));
+    sql(
+        &admin,
+        format!(
+            "CREATE FUNCTION {name}_total() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             UPDATE cutover_ledger_{name} SET version = version + 1, deleted = false WHERE key = OLD.\"of\"; RETURN NULL; END $$; \
+             CREATE TRIGGER total AFTER DELETE ON {name}_lines FOR EACH ROW EXECUTE FUNCTION {name}_total()"
+        ),
+    )
+    .await;
+    let put = store.put_if_newer(&id("k"), &tombstone(9)).await;
+    assert_ne!(put, Ok(Put::Applied));
+    assert_eq!(store.get(&id("k")).await, Ok(Some(numbered(1, 3))), "with its list");
+    drop_all(&admin, &name).await;
+    sql(&admin, format!("DROP FUNCTION {name}_total")).await;
+}
+
 #[tokio::test]
 async fn an_id_that_a_child_table_would_cut_is_refused() {
     let Some((url, admin)) = server().await else { return };

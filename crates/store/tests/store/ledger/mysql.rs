@@ -142,6 +142,25 @@ async fn what_a_users_trigger_writes_is_stamped() {
     }
 }
 
+/// So ends a copy by gh-ost.
+#[tokio::test]
+async fn a_table_that_was_copied_and_renamed_has_no_triggers() {
+    let Some((url, admin)) = server().await else { return };
+    let name = table("ledger_renamed");
+    sql(&admin.0, stories::create_orders(Dialect::MySql, &name)).await;
+    sql(&admin.0, format!("DELETE FROM {name}")).await;
+    let store = create(&url, stories::orders(Dialect::MySql, &name)).await;
+    for trigger in store.triggers() {
+        sql(&admin.0, trigger.create).await;
+    }
+    assert_eq!(store.created_triggers().await.expect("asked").len(), store.triggers().len());
+    sql(&admin.0, format!("CREATE TABLE {name}_new LIKE {name}")).await;
+    sql(&admin.0, format!("RENAME TABLE {name} TO {name}_old, {name}_new TO {name}")).await;
+    assert_eq!(store.created_triggers().await, Ok(vec![]), "they are those of the old table");
+    sql(&admin.0, format!("DROP TABLE {name}_old")).await;
+    sql(&admin.0, stories::drop_orders(&name)).await;
+}
+
 /// The server neither refuses the statement, nor is there an entry that nobody could read.
 #[tokio::test]
 async fn a_row_whose_id_is_no_text_gets_no_entry() {

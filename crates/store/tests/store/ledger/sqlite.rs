@@ -94,3 +94,25 @@ async fn triggers_that_are_missing_or_have_another_text_are_named() {
     run(&first.drop).await;
     assert!(about().await[0].contains(&format!("{} is not there. ", first.name)));
 }
+
+/// SQLite runs the trigger first that was created last.
+#[tokio::test]
+async fn a_row_that_a_trigger_deletes_or_puts_back_is_stamped_as_it_is() {
+    let (dir, admin) = existing().await;
+    let store = create(&dir.path().join("store.db"), refusing::table(Dialect::Sqlite, "orders")).await;
+    let admin = tokio::sync::Mutex::new(admin);
+    let run = async |text: &str| sql(&mut *admin.lock().await, text).await;
+    for trigger in store.triggers() {
+        run(&trigger.create).await;
+    }
+    run("CREATE TRIGGER done AFTER UPDATE ON orders WHEN NEW.n = 9 BEGIN DELETE FROM orders WHERE key = NEW.key; END").await;
+    run("CREATE TRIGGER kept AFTER DELETE ON orders WHEN OLD.n = 7 BEGIN \
+         INSERT INTO orders (tenant, key, n) VALUES (OLD.tenant, OLD.key, 8); END")
+    .await;
+    run("INSERT INTO orders (tenant, key, n) VALUES ('t', 'gone', 1), ('t', 'back', 7)").await;
+    run("UPDATE orders SET n = 9 WHERE key = 'gone'; DELETE FROM orders WHERE key = 'back'").await;
+    let gone = store.get(&id("gone")).await.expect("read").expect("a tombstone");
+    assert!(gone.is_tombstone(), "{gone:?}");
+    let back = store.get(&id("back")).await.expect("read").expect("a record");
+    assert!(!back.is_tombstone() && back.version.slot() == Version::TRIGGER_SLOT, "{back:?}");
+}
