@@ -49,8 +49,9 @@ impl Operate {
     ) -> Result<(), operate::Error> {
         tracing::error!(why, "this store is older than what an instance holds");
         let operate = self.clone();
+        let newest = self.registry.met().note(history_id, revision);
         let begins = Upkeep {
-            put_instances: vec![InstanceRecord::history(history_id, revision)],
+            put_instances: vec![InstanceRecord::history(history_id, newest)],
             begin_history: Some(why.clone()),
             ..Upkeep::default()
         };

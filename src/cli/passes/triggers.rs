@@ -57,17 +57,19 @@ async fn is_somebody_at_mirrored(global: &Global, spec: &Spec) -> anyhow::Result
     if goal.mirrored_ppm > 0 || status.shares.iter().any(|share| is_above(share.rung())) {
         return Ok(true);
     }
+    if migration.pins == 0 {
+        return Ok(false);
+    }
     let mut after = String::new();
-    while migration.pins > 0 {
+    loop {
         let request = v1::ListPinsRequest { key: key.clone(), page_size: 10_000, after };
         let page = answer(admin.list_pins(request)).await?;
         if page.pins.iter().any(|pin| is_above(pin.rung())) {
             return Ok(true);
         }
         if page.next.is_empty() {
-            break;
+            return Ok(false);
         }
         after = page.next;
     }
-    Ok(false)
 }

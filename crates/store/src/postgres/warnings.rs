@@ -49,8 +49,8 @@ pub(super) async fn warnings(
     Ok(told)
 }
 
-/// Those of these triggers that the table and its child tables have, disabled ones first: a partition has its own. One that fires only in a
-/// replica's sessions is as good as disabled.
+/// Those of these triggers that the table and its child tables have, disabled ones first: a partition has its own. One that
+/// fires only in a replica's sessions is as good as disabled.
 pub(super) async fn created(
     calls: &Calls<Postgres>,
     schema: &str,
