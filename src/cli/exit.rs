@@ -150,7 +150,8 @@ pub(super) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
         let text = if together.len() < reasons.len() { refusal::headline(together.len()) } else { text };
         // Statements to copy stay as they are.
         let text = text.trim();
-        let to_copy = text.find(":\nCREATE ").map_or("", |at| &text[at + 2..]);
+        let statements = [":\nCREATE ", ":\nDROP "].into_iter().find_map(|begins| text.find(begins));
+        let to_copy = statements.map_or("", |at| &text[at + 2..]);
         let text = text.strip_suffix(to_copy).unwrap_or(text).trim_end_matches(":\n");
         // A list in it stays one.
         let mut listed = text.split("\n- ").map(out::one_line);

@@ -35,7 +35,8 @@ impl PassArgs {
         {
             check(global, spec).await?;
         }
-        if is_made && stores.is_ok() && !global.json {
+        // Also if the source is at fault.
+        if is_made && !global.json && opened(spec).await.is_ok() {
             let tables: Vec<_> = spec.target.tables().map(|(_, store)| store.table.as_str()).collect();
             out::text(&format!("created in the target, where it was missing: {}", tables.join(", ")));
         }

@@ -37,6 +37,8 @@ async fn lives_beside_a_program(admin: Admin, url: &str, types: [&str; 2]) {
         assert_eq!(dry.code, 0, "{dry:?}");
         assert!(dry.out.contains("checked 3 records of the source: all fit"), "{dry:?}");
         assert!(dry.err.contains("no ledger, so its records are read without versions"), "{dry:?}");
+        let has_created = dry.out.starts_with("created in the target, where it was missing: orders\n");
+        assert_eq!(has_created, verb == "backfill", "{dry:?}");
         assert!(dry.err.contains("CREATE TABLE") && dry.err.contains("a random number"), "{dry:?}");
         let dry = at(server, &format!("{verb} {path} --create-tables --dry-run --json")).await.object();
         assert!(dry["no_ledger"].as_str().unwrap().contains("a random number"), "{dry}");
@@ -92,7 +94,7 @@ async fn lives_beside_a_program(admin: Admin, url: &str, types: [&str; 2]) {
             at(server, &format!("{verb} {path}{dry}")).await.refused(&[
                 "the source has triggers for programs without the SDK",
                 why,
-                first,
+                &format!("\n    {first};"),
             ]);
         }
     }
