@@ -49,9 +49,8 @@ impl Operate {
     ) -> Result<(), operate::Error> {
         tracing::error!(why, "this store is older than what an instance holds");
         let operate = self.clone();
-        let newest = self.registry.met().note(history_id, revision);
         let begins = Upkeep {
-            put_instances: vec![InstanceRecord::history(history_id, newest)],
+            put_instances: vec![InstanceRecord::history(history_id, revision)],
             begin_history: Some(why.clone()),
             ..Upkeep::default()
         };
