@@ -117,22 +117,24 @@ impl Membership {
             let is_later = *revision > newest;
             return Ok(is_later.then(|| format!("{holds}, this store is at {newest}: was it restored?")));
         }
-        if !*is_genuine || self.operate.descends_from(history_id).await? {
+        if !*is_genuine || self.operate.has_been_at(history_id, *revision).await? {
             return Ok(None);
         }
         let is_open = |entry: &&Arc<Entry>| entry.migration.document.restored.is_none();
-        let are_open = self.registry.state().entries().any(|entry| is_open(&entry));
-        let has_met = self.registry.met().has(history_id, *revision);
-        if !are_open {
-            if !has_met {
-                self.operate.meet(history_id, *revision).await?;
-            }
+        let are_open = || self.registry.state().entries().any(|entry| is_open(&entry));
+        let has_met = || self.registry.met().has(history_id, *revision);
+        if self.registry.state().entries().next().is_some() && !are_open() && !has_met() {
+            self.operate.meet(history_id, *revision).await?;
+        }
+        // Somebody may have confirmed meanwhile.
+        if !are_open() {
             return Ok(None);
         }
         let why = format!(
-            "{holds} of a copy of this store: either a restore left this one behind, or the copy was in use for a while"
+            "{holds} of another copy of this store: either a restore left this one behind, or the other was in use for a \
+             while"
         );
-        if !has_met {
+        if !has_met() {
             return Ok(Some(why));
         }
         // A latecomer of a mistake that was confirmed. It is told the state of this store, unless that lacks its writes.

@@ -5,7 +5,7 @@
 pub(super) mod tests;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -91,7 +91,7 @@ pub struct Operate {
     pub(super) put_back: Mutex<Option<String>>,
     pub(super) starts_anew: Notify,
     /// Histories whose events the store has.
-    pub(super) ancestors: OnceCell<BTreeSet<String>>,
+    pub(super) ancestors: OnceCell<BTreeMap<String, u64>>,
 }
 
 /// A migration that can take a step.

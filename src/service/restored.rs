@@ -49,8 +49,9 @@ impl Operate {
     ) -> Result<(), operate::Error> {
         tracing::error!(why, "this store is older than what an instance holds");
         let operate = self.clone();
+        let newest = self.registry.met().newest_with(history_id, revision);
         let begins = Upkeep {
-            put_instances: vec![InstanceRecord::history(history_id, revision)],
+            put_instances: vec![InstanceRecord::history(history_id, newest)],
             begin_history: Some(why.clone()),
             ..Upkeep::default()
         };
@@ -74,9 +75,11 @@ impl Operate {
     /// Called when an instance registers with a state of `history_id` while everything is on hold. An operator has to confirm
     /// that anyway. One that comes later and holds nothing newer raises no alarm then.
     pub async fn meet(&self, history_id: &str, revision: u64) -> Result<(), operate::Error> {
-        let newest = self.registry.met().note(history_id, revision);
-        let put_instances = vec![InstanceRecord::history(history_id, newest)];
-        Ok(self.store.keep(&Upkeep { put_instances, ..Upkeep::default() }).await?)
+        let met = self.registry.met();
+        let put_instances = vec![InstanceRecord::history(history_id, met.newest_with(history_id, revision))];
+        self.store.keep(&Upkeep { put_instances, ..Upkeep::default() }).await?;
+        met.note(history_id, revision);
+        Ok(())
     }
 
     /// Waits until [`Self::begin_history`] has been called, and returns why.

@@ -206,6 +206,9 @@ impl Live {
         let is_behind = holds && !Mutation::Readmitted.is_left_out();
         let acknowledged = if is_behind || record.file_valid_ms > 0 { 0 } else { at.revision };
         record.fence_heard = fence_heard;
+        // It was a member before. What was known of it then is gone, but not what others of its id have.
+        record.shares_id =
+            admission > 0 && self.named(&who.instance_id).any(|(_, heard)| heard.record.shares_id);
         let heard = Heard::registered(record.clone(), acknowledged, now);
         // One that was a member before does not follow anybody.
         let began = heard.began.filter(|_| admission == 0);

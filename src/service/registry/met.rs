@@ -23,12 +23,16 @@ impl Met {
         self.newest().get(history_id).is_some_and(|newest| revision <= *newest)
     }
 
-    /// Somebody comes with this revision. Returns the newest one.
-    pub fn note(&self, history_id: &str, revision: u64) -> u64 {
+    /// The newest revision that somebody came with, this one included.
+    pub fn newest_with(&self, history_id: &str, revision: u64) -> u64 {
+        self.newest().get(history_id).map_or(revision, |newest| revision.max(*newest))
+    }
+
+    /// Somebody has come with this revision, and the store knows.
+    pub fn note(&self, history_id: &str, revision: u64) {
         let mut all = self.newest();
         let newest = all.entry(history_id.to_owned()).or_default();
         *newest = revision.max(*newest);
-        *newest
     }
 
     fn newest(&self) -> MutexGuard<'_, HashMap<String, u64>> {

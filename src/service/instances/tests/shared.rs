@@ -85,3 +85,14 @@ fn one_that_comes_back_unknown_does_not_follow_anybody() {
     world.pass_while_reporting(LEASE + SECOND, &first);
     assert_eq!(world.tick(), (0, 0), "the second may run all the same");
 }
+
+#[test]
+fn one_that_comes_back_unknown_is_still_known_to_share_its_id() {
+    let (mut world, first, _) = two();
+    world.live.members.remove(&first);
+    world.register(Asking { admission: 9, ..without_file(1) });
+    world.register(without_file(3));
+    let shares_id =
+        |incarnation| world.live.members[&Who::new("one".to_owned(), incarnation)].record.shares_id;
+    assert_eq!([1, 2, 3].map(shares_id), [true, true, false], "the third begins now");
+}
